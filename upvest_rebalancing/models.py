@@ -1,0 +1,298 @@
+"""The values that the API speaks of: executions, their orders, pages and outcomes.
+
+All are frozen; times are aware and in UTC; statuses and reasons are open enumerations, so that a
+value which the server learns tomorrow is read today. Fields and their meaning come from the
+specification's page "Portfolios Rebalancing".
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Self, TypeAlias
+from uuid import UUID
+
+import attrs
+
+from upvest_rebalancing.errors import Attempt
+
+JSON: TypeAlias = Mapping[str, Any]
+
+
+class OpenEnum(enum.StrEnum):
+    """A string enumeration that takes any string.
+
+    A value outside the documented ones becomes a member of its own that compares equal to its
+    string and to itself, and says so by `is_documented`.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = value
+        member._value_ = value
+        return member
+
+    @property
+    def is_documented(self) -> bool:
+        """Tell whether the value is one that the documentation names."""
+        return self._value_ in type(self)._value2member_map_
+
+
+class OrderStatus(OpenEnum):
+    """Where an order stands: NEW, then PROCESSING, then FILLED, or CANCELLED from anywhere."""
+
+    NEW = "NEW"
+    PROCESSING = "PROCESSING"
+    FILLED = "FILLED"
+    CANCELLED = "CANCELLED"
+    SETTLED = "SETTLED"
+    """Named only by an earlier description of the API (1.9.0); it comes after FILLED."""
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether the order will not change any more; never True for an unknown status."""
+        return self in _FINAL
+
+    @property
+    def rank(self) -> int:
+        """Say how far along its life an order with this status is, from 0; unknown ones are 1."""
+        return _RANKS.get(self, 1)
+
+
+_FINAL = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.SETTLED})
+_RANKS = {
+    OrderStatus.NEW: 0,
+    OrderStatus.PROCESSING: 1,
+    OrderStatus.FILLED: 2,
+    OrderStatus.CANCELLED: 2,
+    OrderStatus.SETTLED: 3,
+}
+
+
+class CancellationReason(OpenEnum):
+    """Why an order was cancelled."""
+
+    ACCOUNT_IS_EMPTY = "ACCOUNT_IS_EMPTY"
+    ACCOUNT_NOT_FOUND = "ACCOUNT_NOT_FOUND"
+    CANCELLED_BY_CLIENT = "CANCELLED_BY_CLIENT"
+    CANCELLED_BY_UPVEST = "CANCELLED_BY_UPVEST"
+    CONFIGURATION_IS_MISSING = "CONFIGURATION_IS_MISSING"
+    INVALID_ACCOUNT_STATUS = "INVALID_ACCOUNT_STATUS"
+    """Named by the documentation, not by the specification's page."""
+    INVALID_ACCOUNT_TYPE = "INVALID_ACCOUNT_TYPE"
+    PORTFOLIO_IS_BALANCED = "PORTFOLIO_IS_BALANCED"
+    UNKNOWN = "UNKNOWN"
+
+
+class ListOrder(OpenEnum):
+    """The direction in which a list is sorted."""
+
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+@attrs.frozen(kw_only=True)
+class TriggeredExecution:
+    """The answer to a trigger: an execution exists, and this is its id.
+
+    Attributes:
+        id: The execution's id.
+        idempotency_key: The key that every attempt of this trigger carried.
+        request_id: The server's correlation id, where it sent one.
+        attempts: What each attempt did, oldest first.
+        raw: The answer's JSON as it came.
+    """
+
+    id: UUID
+    idempotency_key: str
+    request_id: str | None = None
+    attempts: tuple[Attempt, ...] = attrs.field(default=(), eq=False, repr=False)
+    raw: JSON = attrs.field(factory=dict, eq=False, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Execution:
+    """A rebalancing execution.
+
+    Attributes:
+        id: The execution's id.
+        created_at: When it was created, in UTC.
+        updated_at: When it last changed, in UTC.
+        accounts: The accounts that it was triggered for; None where the answer does not say.
+        allocations: The allocations that it was triggered for; None where the answer does not say.
+        request_id: The server's correlation id, where it sent one.
+        attempts: What each attempt of the call did, oldest first.
+        raw: The answer's JSON as it came.
+    """
+
+    id: UUID
+    created_at: datetime
+    updated_at: datetime
+    accounts: tuple[UUID, ...] | None = None
+    allocations: tuple[UUID, ...] | None = None
+    request_id: str | None = attrs.field(default=None, eq=False)
+    attempts: tuple[Attempt, ...] = attrs.field(default=(), eq=False, repr=False)
+    raw: JSON = attrs.field(factory=dict, eq=False, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ExecutionOrder:
+    """One account's order within an execution.
+
+    Attributes:
+        id: The order's id.
+        execution_id: The execution that it belongs to.
+        account_id: The account that is rebalanced.
+        portfolio_order_id: The portfolio order that was made; None until there is one.
+        status: Where the order stands.
+        created_at: When it was created, in UTC.
+        updated_at: When it last changed, in UTC.
+        cancellation_reason: Why it was cancelled, where it was.
+        cancellation_details: More on that in words, where given.
+        raw: The order's JSON as it came.
+    """
+
+    id: UUID
+    execution_id: UUID
+    account_id: UUID
+    status: OrderStatus
+    created_at: datetime
+    updated_at: datetime
+    portfolio_order_id: UUID | None = None
+    cancellation_reason: CancellationReason | None = None
+    cancellation_details: str | None = None
+    raw: JSON = attrs.field(factory=dict, eq=False, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class PageMeta:
+    """What a page says of itself; not to be trusted (the specification's example contradicts it).
+
+    Attributes:
+        offset: Where in the list the page starts.
+        limit: How many rows it has at the most.
+        count: How many rows it says that it has.
+        total_count: How many rows the whole list has.
+        sort: The field that the list is sorted by, where given.
+        order: The direction, where given.
+    """
+
+    offset: int
+    limit: int
+    count: int
+    total_count: int
+    sort: str | None = None
+    order: ListOrder | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """One page of an execution's orders, as the server sent it: repeats are not removed.
+
+    Attributes:
+        meta: What the page says of itself.
+        data: Its orders.
+        request_id: The server's correlation id, where it sent one.
+        attempts: What each attempt of the call did, oldest first.
+        raw: The answer's JSON as it came.
+    """
+
+    meta: PageMeta
+    data: tuple[ExecutionOrder, ...]
+    request_id: str | None = attrs.field(default=None, eq=False)
+    attempts: tuple[Attempt, ...] = attrs.field(default=(), eq=False, repr=False)
+    raw: JSON = attrs.field(factory=dict, eq=False, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class WalkVerdict:
+    """Whether a walk over a list that moves has seen all of it.
+
+    Attributes:
+        complete: True where as many distinct orders were seen as the list says it has.
+        seen: Distinct orders seen.
+        expected: Orders that the list should have, by its last answer.
+        pages: Pages read.
+        repeats: Rows that came more than once.
+        reason: Why the walk ended, in words.
+    """
+
+    complete: bool
+    seen: int
+    expected: int
+    pages: int
+    repeats: int
+    reason: str
+
+    @property
+    def missing(self) -> int:
+        """Orders that the list should have and that were not seen."""
+        return max(0, self.expected - self.seen)
+
+
+@attrs.frozen(kw_only=True)
+class ExecutionOutcome:
+    """How an execution ended, or how far it had come when waiting ended.
+
+    Attributes:
+        execution_id: The execution.
+        orders: The latest reading of each order seen, one per order id.
+        expected: How many orders there should be.
+        verdict: The last reading's verdict on completeness.
+        readings: How many times the list was read.
+        elapsed: Seconds spent waiting.
+    """
+
+    execution_id: UUID
+    orders: tuple[ExecutionOrder, ...] = attrs.field(repr=False)
+    expected: int
+    verdict: WalkVerdict | None = None
+    readings: int = 0
+    elapsed: float = 0.0
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether every expected order was seen and is in a final status."""
+        return len(self.orders) >= self.expected and all(o.status.is_final for o in self.orders)
+
+    @property
+    def by_account(self) -> dict[UUID, ExecutionOrder]:
+        """Map each account to its order; the one that changed last where there are several."""
+        ordered = sorted(self.orders, key=lambda order: order.updated_at)
+        return {order.account_id: order for order in ordered}
+
+    @property
+    def by_status(self) -> Counter[OrderStatus]:
+        """Count the orders by status."""
+        return Counter(order.status for order in self.orders)
+
+    @property
+    def by_cancellation_reason(self) -> Counter[CancellationReason]:
+        """Count the cancelled orders by reason; UNKNOWN where none was given."""
+        return Counter(
+            order.cancellation_reason or CancellationReason.UNKNOWN
+            for order in self.orders
+            if order.status is OrderStatus.CANCELLED
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Authentication:
+    """What a fresh access token grants, without the token.
+
+    Attributes:
+        scopes: The scopes that were granted.
+        lifetime: Seconds that the token lives.
+        clock_skew: Seconds that the server's clock is ahead of this machine's, measured at the
+            middle of the token request and good to about a second; None where the answer had no
+            ``Date``.
+    """
+
+    scopes: tuple[str, ...]
+    lifetime: float
+    clock_skew: float | None = None

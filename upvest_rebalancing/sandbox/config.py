@@ -1,0 +1,152 @@
+"""What can be set about a sandbox."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias, TypedDict
+
+import attrs
+
+from upvest_rebalancing.sandbox.limits import LimitKind
+
+KeyType = Literal["p521", "ed25519"]
+
+_SCOPE = re.compile(r"[a-z_]+:(admin|read)")
+_HIGHEST_PORT = 65535
+
+# A string, as attrs makes the class generic for type checkers alone.
+_Field: TypeAlias = "attrs.Attribute[Any]"
+_Validator: TypeAlias = "Callable[[object, _Field, object], None]"
+
+
+class ConfigFields(TypedDict, total=False):
+    """The fields of `SandboxConfig`, as keyword arguments."""
+
+    host: str
+    port: int
+    seed: int
+    key_type: KeyType
+    rate_limit: int | None
+    rate_limit_kind: LimitKind
+    token_lifetime: int
+    order_seconds: float
+    moves_per_read: int | None
+    cancelled_share: float
+    scopes: tuple[str, ...]
+    allocation_accounts: int
+    max_signature_lifetime: int
+    clock_tolerance: float
+
+
+def _refuse(attribute: _Field, value: object, wanted: str) -> None:
+    message = f"{attribute.name}={value!r}: must be {wanted}"
+    raise ValueError(message)
+
+
+def _whole(low: int, high: int | None, unit: str, *, optional: bool = False) -> _Validator:
+    bounds = f"from {low} to {high}" if high is not None else f"of at least {low}"
+    wanted = f"a whole number {bounds} ({unit})" + (" or None" if optional else "")
+
+    def check(_instance: object, attribute: _Field, value: object) -> None:
+        if optional and value is None:
+            return
+        if (
+            not isinstance(value, int)
+            or isinstance(value, bool)
+            or value < low
+            or (high is not None and value > high)
+        ):
+            _refuse(attribute, value, wanted)
+
+    return check
+
+
+def _real(high: float | None, unit: str) -> _Validator:
+    bounds = f"from 0 to {high:g}" if high is not None else "of at least 0"
+
+    def check(_instance: object, attribute: _Field, value: object) -> None:
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not 0 <= value < float("inf")
+            or (high is not None and value > high)
+        ):
+            _refuse(attribute, value, f"a number {bounds} ({unit})")
+
+    return check
+
+
+def _one_of(*choices: str) -> _Validator:
+    def check(_instance: object, attribute: _Field, value: object) -> None:
+        if value not in choices:
+            _refuse(attribute, value, " or ".join(repr(choice) for choice in choices))
+
+    return check
+
+
+def _loopback(_instance: object, attribute: _Field, value: object) -> None:
+    if value == "localhost":
+        return
+    try:
+        loopback = isinstance(value, str) and ipaddress.ip_address(value).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        _refuse(attribute, value, "a loopback address: '127.0.0.1', '::1' or 'localhost'")
+
+
+def _scopes(_instance: object, attribute: _Field, value: object) -> None:
+    names = value if isinstance(value, tuple) else ()
+    if not names or not all(isinstance(name, str) and _SCOPE.fullmatch(name) for name in names):
+        _refuse(attribute, value, "a tuple of scopes such as 'portfolios:admin', at least one")
+
+
+@attrs.frozen(kw_only=True)
+class SandboxConfig:
+    """The settings of a sandbox; a value that cannot be is refused with a ValueError.
+
+    Attributes:
+        host: A loopback address to listen at.
+        port: The TCP port, 0 for any free one.
+        seed: Decides the outcomes and the identifiers of the world: the same seed and the same
+            triggers give the same executions and orders.
+        key_type: The kind of client key that is generated, `p521` or `ed25519`.
+        rate_limit: Requests per second and client id; None for no limit. Upvest's sandbox
+            documents 300.
+        rate_limit_kind: How they are counted: `fixed` by the clock's seconds, `sliding` over any
+            second, `bucket` with an even refill.
+        token_lifetime: How long an access token is good, in seconds.
+        order_seconds: How long (about) an order takes from NEW to its final status, in seconds;
+            0 for orders that are final at once.
+        moves_per_read: In place of the clock: how many orders of an execution take their next
+            step before each read of its list. None to go by the clock.
+        cancelled_share: The share of the orders that end CANCELLED, from 0 to 1.
+        scopes: The scopes that the generated client may have.
+        allocation_accounts: How many accounts an allocation stands for that was not registered.
+        max_signature_lifetime: The most seconds that may lie between a signature's `created` and
+            its `expires`.
+        clock_tolerance: How far a signature's `created` may lie ahead, in seconds.
+    """
+
+    host: str = attrs.field(default="127.0.0.1", validator=_loopback)
+    port: int = attrs.field(default=0, validator=_whole(0, _HIGHEST_PORT, "a TCP port"))
+    seed: int = attrs.field(default=0, validator=_whole(-(2**63), 2**63 - 1, "a seed"))
+    key_type: KeyType = attrs.field(default="p521", validator=_one_of("p521", "ed25519"))
+    rate_limit: int | None = attrs.field(
+        default=300, validator=_whole(1, None, "requests per second", optional=True)
+    )
+    rate_limit_kind: LimitKind = attrs.field(
+        default="fixed", validator=_one_of("fixed", "sliding", "bucket")
+    )
+    token_lifetime: int = attrs.field(default=1799, validator=_whole(1, None, "seconds"))
+    order_seconds: float = attrs.field(default=2.0, validator=_real(None, "seconds"))
+    moves_per_read: int | None = attrs.field(
+        default=None, validator=_whole(0, None, "orders per read", optional=True)
+    )
+    cancelled_share: float = attrs.field(default=0.1, validator=_real(1, "a share"))
+    scopes: tuple[str, ...] = attrs.field(
+        default=("portfolios:admin", "portfolios:read"), validator=_scopes
+    )
+    allocation_accounts: int = attrs.field(default=20, validator=_whole(0, None, "accounts"))
+    max_signature_lifetime: int = attrs.field(default=300, validator=_whole(1, None, "seconds"))
+    clock_tolerance: float = attrs.field(default=5.0, validator=_real(None, "seconds"))

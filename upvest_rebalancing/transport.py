@@ -1,0 +1,217 @@
+"""Send a `Request` over aiohttp and read the answer to its end; nothing of aiohttp's leaks out.
+
+What can go wrong on the way is mapped by one table to one of two outcomes: never sent, or unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl as ssl_module
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+import aiohttp
+import attrs
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from upvest_rebalancing._version import __version__
+from upvest_rebalancing.errors import AttemptOutcome, ClientClosedError
+from upvest_rebalancing.protocol.messages import Request, Response
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds for a connection to come about, the wait for a free one included."""
+
+MAX_BODY: Final = 32 * 1024 * 1024
+"""Bytes of an answer at the most, after decompression."""
+
+USER_AGENT: Final = f"upvest-rebalancing/{__version__} {aiohttp.http.SERVER_SOFTWARE}"
+
+
+class TransportError(Exception):
+    """An attempt brought no answer; internal, the sender turns it into the error that is raised."""
+
+    def __init__(self, message: str, outcome: AttemptOutcome, *, is_passing: bool) -> None:
+        super().__init__(message)
+        self.message = message
+        self.outcome = outcome
+        self.is_passing = is_passing
+
+
+@attrs.frozen
+class Failure:
+    """What an exception of aiohttp's means.
+
+    Attributes:
+        outcome: Whether anything can have reached the server.
+        words: What went wrong, for a reader.
+        is_passing: False where trying again can't help.
+    """
+
+    outcome: AttemptOutcome
+    words: str
+    is_passing: bool = True
+
+
+_NOT_SENT, _UNKNOWN = AttemptOutcome.NOT_SENT, AttemptOutcome.UNKNOWN
+
+FAILURES: Mapping[type[BaseException], Failure] = MappingProxyType(
+    {
+        # Before the request: no connection came about.
+        aiohttp.ClientConnectorCertificateError: Failure(
+            _NOT_SENT, "the server's certificate is not trusted", is_passing=False
+        ),
+        aiohttp.ServerFingerprintMismatch: Failure(
+            _NOT_SENT, "the server's certificate has another fingerprint", is_passing=False
+        ),
+        aiohttp.InvalidURL: Failure(_NOT_SENT, "the URL is not valid", is_passing=False),
+        aiohttp.ClientHttpProxyError: Failure(_NOT_SENT, "the proxy refused"),
+        aiohttp.ClientProxyConnectionError: Failure(_NOT_SENT, "no connection to the proxy"),
+        aiohttp.ClientConnectorDNSError: Failure(_NOT_SENT, "the host name can't be resolved"),
+        aiohttp.ClientConnectorSSLError: Failure(_NOT_SENT, "no TLS connection"),
+        aiohttp.ClientConnectorError: Failure(_NOT_SENT, "no connection"),
+        aiohttp.ConnectionTimeoutError: Failure(_NOT_SENT, "no connection in time"),
+        # After that, anything may have happened.
+        aiohttp.SocketTimeoutError: Failure(_UNKNOWN, "the server went silent"),
+        aiohttp.ServerTimeoutError: Failure(_UNKNOWN, "the server did not answer in time"),
+        aiohttp.ServerDisconnectedError: Failure(_UNKNOWN, "the server closed the connection"),
+        aiohttp.ClientPayloadError: Failure(_UNKNOWN, "the answer ended early or is damaged"),
+        aiohttp.ClientResponseError: Failure(_UNKNOWN, "the answer is no HTTP"),
+        HttpProcessingError: Failure(_UNKNOWN, "the answer is no HTTP"),
+        aiohttp.ClientOSError: Failure(_UNKNOWN, "the connection broke"),
+        aiohttp.ClientError: Failure(_UNKNOWN, "the exchange failed"),
+        TimeoutError: Failure(_UNKNOWN, "the server did not answer in time"),
+        OSError: Failure(_UNKNOWN, "the connection broke"),
+    }
+)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Find what an exception means: the entry of its nearest class in the table."""
+    for cls in type(error).__mro__:
+        if cls in FAILURES:
+            return FAILURES[cls]
+    raise error
+
+
+class _HandOver:
+    """The innermost middleware of an attempt: notes that aiohttp takes over from here."""
+
+    def __init__(self) -> None:
+        self.done = False
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        self.done = True
+        return await handler(request)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Transport:
+    """Carry requests to one API over an aiohttp session.
+
+    Attributes:
+        base_url: Scheme, host and port.
+        connections: Connections at the most, in a session of our own.
+        session: The caller's session, which is never closed here; None makes one.
+        ssl: A TLS context, or True for the default one.
+        proxy: The proxy's URL.
+        trust_env: Whether to take proxies from the environment, in a session of our own.
+        max_body: Bytes of an answer at the most, after decompression.
+    """
+
+    base_url: str
+    connections: int
+    session: aiohttp.ClientSession | None = None
+    ssl: ssl_module.SSLContext | bool = True
+    proxy: str | None = None
+    trust_env: bool = False
+    max_body: int = MAX_BODY
+    _own: aiohttp.ClientSession | None = attrs.field(default=None, init=False)
+
+    async def open(self) -> None:
+        """Make the session, where the caller brought none."""
+        if self.session is None:
+            self._own = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self.connections, limit_per_host=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=self.trust_env,
+            )
+
+    async def close(self) -> None:
+        """Close the session, where it is our own."""
+        if self._own is not None:
+            await self._own.close()
+            self._own = None
+
+    async def send(
+        self,
+        request: Request,
+        *,
+        middlewares: Sequence[aiohttp.ClientMiddlewareType],
+        timeout: float,
+    ) -> Response:
+        """Make one attempt.
+
+        Args:
+            request: What to send.
+            middlewares: Bearer and signing, the innermost last.
+            timeout: Seconds for all of it, middlewares and the answer's body included.
+
+        Returns:
+            The answer, whatever its status.
+
+        Raises:
+            TransportError: No complete answer came.
+            ClientClosedError: There is no session.
+        """
+        session = self.session or self._own
+        if session is None or session.closed:
+            raise ClientClosedError("the session is closed; use the client inside 'async with'")
+        hand_over = _HandOver()
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._exchange(session, request, (*middlewares, hand_over))
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            failure = failure_of(error)
+            outcome = failure.outcome if hand_over.done else _NOT_SENT
+            text = f"{failure.words} ({type(error).__name__})"
+            raise TransportError(text, outcome, is_passing=failure.is_passing) from error
+
+    async def _exchange(
+        self,
+        session: aiohttp.ClientSession,
+        request: Request,
+        middlewares: Sequence[aiohttp.ClientMiddlewareType],
+    ) -> Response:
+        async with session.request(
+            request.method,
+            # Already encoded: what was built is what is signed and sent.
+            URL(self.base_url + request.target, encoded=True),
+            headers={**request.headers, "user-agent": USER_AGENT},
+            data=request.body or None,
+            allow_redirects=False,
+            raise_for_status=False,
+            proxy=self.proxy,
+            ssl=self.ssl,
+            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT),
+            middlewares=middlewares,
+        ) as answer:
+            body, too_large = await self._read(answer)
+            return Response(
+                status=answer.status,
+                headers={name: answer.headers[name] for name in answer.headers},
+                body=body,
+                too_large=too_large,
+            )
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+        body = bytearray()
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > self.max_body:
+                answer.close()  # The rest is not read, so the connection can't be used again.
+                return bytes(body[: self.max_body]), True
+        return bytes(body), False
