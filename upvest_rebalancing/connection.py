@@ -234,7 +234,9 @@ class Connection:
         date = parse_http_date(answer.response.headers.get("date"))
         if date is not None:
             middle = self.now() - (self.clock() - answer.sent_at) / 2
-            self._clock_skew = date.timestamp() - middle
+            # The header names whole seconds, so that the true time is half a second later on
+            # average.
+            self._clock_skew = date.timestamp() + 0.5 - middle
 
     def _check_open(self) -> None:
         if not self._is_open:

@@ -37,6 +37,8 @@ from upvest_rebalancing.protocol.messages import Response
 from upvest_rebalancing.protocol.redaction import redact
 from upvest_rebalancing.protocol.retries import parse_http_date, parse_retry_after
 
+_ARRAYS: Final = ("data", "accounts", "allocations")
+
 SHOWN_BODY: Final = 500
 """Characters of a body that an error shows."""
 
@@ -171,6 +173,8 @@ def _structure(response: Response, cls: type[_Model]) -> _Model:
         # The page may be wrong in a thousand places; the first few say enough.
         faults = "; ".join(cattrs.transform_error(error, path="$")[:3])
         raise _invalid(response, redact(faults)) from None
+    except TypeError as error:
+        raise _invalid(response, f"{error} @ $") from None
 
 
 def _invalid(response: Response, fault: str) -> InvalidAnswerError:
@@ -213,6 +217,10 @@ def _keeping_raw(structure: Callable[..., _Model], cls: type[_Model]) -> Callabl
     def hook(value: object, _: object) -> _Model:
         if not isinstance(value, dict):
             raise TypeError(f"expected an object, got {type(value).__name__}")
+        for name in _ARRAYS:
+            # cattrs takes anything that can be iterated over; an empty object would pass.
+            if not isinstance(value.get(name, []), list | None):
+                raise TypeError(f"expected an array in {name}")
         return structure({**value, "raw": value}, cls)
 
     return hook
