@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "upvest_rebalancing"
+import upvest_rebalancing
+
+PACKAGE = Path(upvest_rebalancing.__file__).parent
 FLOORS = (
     ("_version", "errors", "models", "events"),
     (
