@@ -19,6 +19,8 @@ FLOORS = (
         "protocol.retries",
         "protocol.pagination",
         "protocol.progress",
+        "protocol.readings",
+        "protocol.lookout",
         "protocol.pacing",
     ),
     ("protocol.signatures", "protocol.codec"),

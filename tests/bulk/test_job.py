@@ -119,8 +119,8 @@ def stages(job: BulkJob) -> list[Stage]:
 
 async def test_every_batch_is_triggered_once_with_its_own_key() -> None:
     client, batches = Client(), plan(3, 3, 1)
-    job = BulkJob(client, batches, timeout=30, clock=iter([0.0, 10.0, 12.5]).__next__)
-    await job.run()
+    job = BulkJob(batches, timeout=30, clock=iter([0.0, 10.0, 12.5]).__next__)
+    await job.run(client)
     assert sorted(client.triggered) == [(one.idempotency_key, one.accounts) for one in batches]
     assert set(client.timeouts) == {30}
     assert stages(job) == [Stage.DONE] * 3
@@ -135,8 +135,8 @@ async def test_every_batch_is_triggered_once_with_its_own_key() -> None:
 
 
 async def test_an_empty_plan_is_done_at_once() -> None:
-    job = BulkJob(Client(), ())
-    await job.run()
+    job = BulkJob(())
+    await job.run(Client())
     assert not list(job.results())
     assert job.reports() == ()
 
@@ -144,7 +144,7 @@ async def test_an_empty_plan_is_done_at_once() -> None:
 @pytest.mark.parametrize("concurrency", [1, 2, 5])
 async def test_no_more_batches_run_at_once_than_allowed(concurrency: int) -> None:
     client = Client()
-    await BulkJob(client, plan(*[1] * 12), concurrency=concurrency).run()
+    await BulkJob(plan(*[1] * 12), concurrency=concurrency).run(client)
     assert client.most == concurrency
     assert len(client.triggered) == 12
 
@@ -154,7 +154,7 @@ async def test_no_more_batches_run_at_once_than_allowed(concurrency: int) -> Non
 )
 def test_arguments_out_of_range_are_refused(arguments: dict[str, float]) -> None:
     with pytest.raises(InvalidRequestError, match="would be right"):
-        BulkJob(Client(), (), **arguments)  # type: ignore[arg-type]
+        BulkJob((), **arguments)  # type: ignore[arg-type]
 
 
 async def test_a_failed_trigger_is_told_from_one_with_an_unknown_outcome() -> None:
@@ -168,8 +168,8 @@ async def test_a_failed_trigger_is_told_from_one_with_an_unknown_outcome() -> No
             key_6=NotSentError("refused", attempts=(NOT_SENT,)),
         )
     )
-    job = BulkJob(client, plan(1, 1, 1, 1, 1, 1, 1), concurrency=2)
-    await job.run()
+    job = BulkJob(plan(1, 1, 1, 1, 1, 1, 1), concurrency=2)
+    await job.run(client)
     rows = list(job.results())
     assert [row.status for row in rows] == [
         "UNKNOWN",
@@ -199,8 +199,8 @@ async def test_orders_that_are_late_keep_their_last_status() -> None:
             key_3=ServiceUnavailableError("busy", attempts=(BUSY,)),
         )
     )
-    job = BulkJob(client, plan(2, 1, 1), timeout=7)
-    await job.run()
+    job = BulkJob(plan(2, 1, 1), timeout=7)
+    await job.run(client)
     rows = list(job.results())
     assert [row.status for row in rows] == ["NEW", "TRIGGERED", "PROCESSING", "PROCESSING"]
     assert [row.error for row in rows] == [
@@ -215,8 +215,8 @@ async def test_orders_that_are_late_keep_their_last_status() -> None:
 
 async def test_an_account_without_an_order_is_not_final() -> None:
     planned = plan(3)
-    job = BulkJob(Client(orderless=frozenset(planned[0].accounts[1:2])), planned)
-    await job.run()
+    job = BulkJob(planned)
+    await job.run(Client(orderless=frozenset(planned[0].accounts[1:2])))
     rows = list(job.results())
     assert [row.status for row in rows] == ["FILLED", "TRIGGERED", "FILLED"]
     assert [row.error for row in rows] == [
@@ -239,8 +239,8 @@ async def test_cancellation_leaves_no_task_and_forgets_nothing() -> None:
         return respond
 
     client = Client(on_trigger=blocking("key-2"), on_wait=blocking("key-3"))
-    job = BulkJob(client, plan(1, 2, 3, 4), concurrency=2)
-    task = asyncio.create_task(job.run())
+    job = BulkJob(plan(1, 2, 3, 4), concurrency=2)
+    task = asyncio.create_task(job.run(client))
     assert {await blocked.get(), await blocked.get()} == {"key-2", "key-3"}
     others = asyncio.all_tasks() - {asyncio.current_task(), task}
     assert len(others) == 2
@@ -258,7 +258,7 @@ async def test_cancellation_leaves_no_task_and_forgets_nothing() -> None:
 
 
 async def test_a_job_that_has_not_begun_says_so() -> None:
-    job = BulkJob(Client(), plan(2))
+    job = BulkJob(plan(2))
     assert stages(job) == [Stage.PLANNED]
     assert [(row.status, row.is_final) for row in job.results()] == [("NOT_TRIGGERED", False)] * 2
     assert job.seconds == 0.0
@@ -266,9 +266,9 @@ async def test_a_job_that_has_not_begun_says_so() -> None:
 
 async def test_what_is_no_failed_call_ends_the_job_and_is_not_hidden() -> None:
     client = Client(on_trigger=raising(key_1=ClientClosedError("the client is closed")))
-    job = BulkJob(client, plan(1, 1, 1), concurrency=1)
+    job = BulkJob(plan(1, 1, 1), concurrency=1)
     with pytest.raises(ExceptionGroup) as caught:
-        await job.run()
+        await job.run(client)
     assert caught.group_contains(ClientClosedError)
     assert stages(job) == [Stage.UNKNOWN, Stage.PLANNED, Stage.PLANNED]
 
@@ -289,7 +289,7 @@ async def test_a_tally_always_adds_up() -> None:
         on_trigger=raising(key_2=NotSentError("refused")),
         on_wait=raising(key_3=WaitTimeoutError("late")),
     )
-    await BulkJob(client, batches, concurrency=1, on_event=on_event).run()
+    await BulkJob(batches, concurrency=1, on_event=on_event).run(client)
     assert [(stage, settled) for stage, _, settled in seen] == [
         (Stage.TRIGGERING, 0),
         (Stage.FOLLOWING, 0),

@@ -119,6 +119,6 @@ async def in_tests() -> None:
 
 async def mistakes(client: RebalancingClient) -> None:
     await client.trigger(accounts=[5])  # type: ignore[list-item]
-    await client.trigger([uuid.uuid4()])  # type: ignore[misc]
+    await client.trigger([uuid.uuid4()])  # type: ignore[call-arg]
     client.orders(uuid.uuid4(), page_size="ten")  # type: ignore[arg-type]
     RebalancingClient.from_env(retries=5)  # type: ignore[call-arg]

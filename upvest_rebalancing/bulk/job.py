@@ -155,7 +155,7 @@ _WITHOUT_ORDERS: Mapping[Stage, str] = {
     Stage.UNKNOWN: results.UNKNOWN,
 }
 
-_NOT_YET = "the job has not come so far yet"
+_NOT_YET = "the job has not come to an end"
 
 
 class BulkJob:
@@ -165,7 +165,6 @@ class BulkJob:
     the task that runs it: after a cancellation it is the only one who can say what was triggered.
 
     Args:
-        client: Makes the calls.
         batches: The plan.
         concurrency: How many batches are triggered and followed at once, from 1.
         timeout: Seconds for which the orders of one batch are followed.
@@ -178,7 +177,6 @@ class BulkJob:
 
     def __init__(
         self,
-        client: BulkClient,
         batches: Sequence[Batch],
         *,
         concurrency: int = 8,
@@ -192,7 +190,6 @@ class BulkJob:
         if not timeout > 0:
             message = f"timeout is {timeout}; more than 0 seconds would be right"
             raise InvalidRequestError(message)
-        self._client = client
         self._concurrency = concurrency
         self._timeout = timeout
         self._on_event = on_event
@@ -200,11 +197,14 @@ class BulkJob:
         self._started = self._ended = clock()
         self._runs = [_Run(batch) for batch in batches]
 
-    async def run(self) -> None:
-        """Trigger and follow every batch; read `reports` and `results` afterwards.
+    async def run(self, client: BulkClient) -> None:
+        """Trigger and follow every batch, once; read `reports` and `results` afterwards.
 
         A call that fails is recorded with its batch and does not end the job. Cancellation ends it
         at once and leaves no task behind.
+
+        Args:
+            client: Makes the calls.
 
         Raises:
             ExceptionGroup: Something failed that is no failed call.
@@ -214,7 +214,7 @@ class BulkJob:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._concurrency, len(self._runs))):
-                    group.create_task(self._work(waiting))
+                    group.create_task(self._work(client, waiting))
         finally:
             self._ended = self._clock()
             for run in self._runs:
@@ -234,18 +234,18 @@ class BulkJob:
         for run in self._runs:
             yield from run.rows(_NOT_YET)
 
-    async def _work(self, waiting: Iterator[_Run]) -> None:
+    async def _work(self, client: BulkClient, waiting: Iterator[_Run]) -> None:
         for run in waiting:
-            execution_id = await self._trigger(run)
+            execution_id = await self._trigger(client, run)
             if execution_id is not None:
-                await self._follow(run, execution_id)
+                await self._follow(client, run, execution_id)
 
-    async def _trigger(self, run: _Run) -> UUID | None:
+    async def _trigger(self, client: BulkClient, run: _Run) -> UUID | None:
         run.stage = Stage.TRIGGERING
         self._tell(run)
         key = run.batch.idempotency_key
         try:
-            triggered = await self._client.trigger(accounts=run.batch.accounts, idempotency_key=key)
+            triggered = await client.trigger(accounts=run.batch.accounts, idempotency_key=key)
         except RequestError as error:
             run.attempts = len(error.attempts)
             if error.may_have_been_executed:
@@ -264,13 +264,13 @@ class BulkJob:
         self._tell(run)
         return run.execution_id
 
-    async def _follow(self, run: _Run, execution_id: UUID) -> None:
+    async def _follow(self, client: BulkClient, run: _Run, execution_id: UUID) -> None:
         def progressed(outcome: ExecutionOutcome) -> None:
             run.outcome = outcome
             self._tell(run)
 
         try:
-            run.outcome = await self._client.wait(
+            run.outcome = await client.wait(
                 execution_id, timeout=self._timeout, on_progress=progressed
             )
         except WaitTimeoutError as error:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from upvest_rebalancing.bulk.accounts import AccountList, parse_accounts
+from upvest_rebalancing.cli.reports import number_of
 from upvest_rebalancing.cli.screen import Screen
 from upvest_rebalancing.errors import InvalidRequestError
 
@@ -32,22 +33,19 @@ def read_accounts(screen: Screen, source: str) -> AccountList:
     if listed.problems:
         lines = "\n".join(f"{name}, {problem}" for problem in listed.problems)
         count = len(listed.problems)
-        message = f"nothing was sent: {count:,} {_lines(count)} can't be used\n{lines}"
+        message = f"nothing was sent: {number_of(count, 'line', 'lines')} can't be used\n{lines}"
         raise InvalidRequestError(message)
     if listed.header is not None and listed.header.lower() != "account_id":
         screen.remark(f"{name}: the first line, {listed.header!r}, was taken for a header")
     if listed.repeats:
         count = len(listed.repeats)
-        screen.remark(f"{name}: {count:,} {_lines(count)} repeat an account; each is sent once")
+        lines = number_of(count, "line repeats", "lines repeat")
+        screen.remark(f"{name}: {lines} an account; each is sent once")
         for repeat in listed.repeats[:_SHOWN]:
             screen.remark(f"  {repeat}")
         if count > _SHOWN:
             screen.remark(f"  and {count - _SHOWN:,} more")
     return listed
-
-
-def _lines(count: int) -> str:
-    return "line" if count == 1 else "lines"
 
 
 def _read(source: str) -> AccountList:

@@ -69,8 +69,10 @@ def show_batches(screen: Screen, reports: Sequence[BatchReport]) -> None:
         if not chosen:
             continue
         accounts = sum(len(report.batch.accounts) for report in chosen)
-        screen.result(f"{title}: {_number(len(chosen), 'batch', 'batches')} with "
-                      f"{_number(accounts, 'account', 'accounts')}")
+        screen.result(
+            f"{title}: {number_of(len(chosen), 'batch', 'batches')} with "
+            f"{number_of(accounts, 'account', 'accounts')}"
+        )
         for report in chosen:
             screen.result(f"  {_line(report)}")
     if any(report.stage in {Stage.TRIGGERING, Stage.UNKNOWN} for report in reports):
@@ -96,7 +98,14 @@ def _line(report: BatchReport) -> str:
     return "; ".join(parts)
 
 
-def _number(count: int, one: str, many: str) -> str:
+def number_of(count: int, one: str, many: str) -> str:
+    """Write a number with its noun.
+
+    Args:
+        count: The number.
+        one: The noun for one.
+        many: The noun for any other number.
+    """
     return f"{count:,} {one if count == 1 else many}"
 
 

@@ -17,42 +17,38 @@ from upvest_rebalancing.bulk.writer import check_writable, write_results
 from upvest_rebalancing.cli.inputs import read_accounts
 from upvest_rebalancing.cli.options import EnvFile, Json, Timeout, Verbose
 from upvest_rebalancing.cli.progress import JobProgress
-from upvest_rebalancing.cli.reports import job_document, show_batches, show_summary
+from upvest_rebalancing.cli.reports import job_document, number_of, show_batches, show_summary
 from upvest_rebalancing.cli.running import StoppedError, run_until_stopped
+from upvest_rebalancing.cli.sandbox import sandbox_config
 from upvest_rebalancing.cli.screen import Screen
 from upvest_rebalancing.cli.statuses import ExitStatus
 from upvest_rebalancing.client import RebalancingClient
-from upvest_rebalancing.errors import InvalidRequestError
+from upvest_rebalancing.errors import InvalidRequestError, RebalancingError
 from upvest_rebalancing.protocol.endpoints import new_idempotency_key
 from upvest_rebalancing.sandbox import Sandbox, SandboxConfig
+from upvest_rebalancing.sandbox.config import ConfigFields
+from upvest_rebalancing.sender import Statistics
 from upvest_rebalancing.settings import DEFAULT_ENV_FILE, Settings
 
 DEFAULT_BATCH_SIZE = 500
 
 
-@attrs.frozen
-class _Order:
-    """Everything that decides on a run."""
+@attrs.define
+class _Run:
+    """What a run is to do and what has come of it; it outlives the event loop, for the report."""
 
     listed: AccountList
     batches: tuple[Batch, ...]
+    job: BulkJob
+    progress: JobProgress
     env_file: str
     sandbox: SandboxConfig | None
-    concurrency: int
-    timeout: float
     output: Path | None
     as_json: bool
+    statistics: Statistics = attrs.field(factory=Statistics)
 
 
-@attrs.define
-class _Run:
-    """What a run has come to; it outlives the event loop, for the report after a signal."""
-
-    client: RebalancingClient | None = None
-    job: BulkJob | None = None
-
-
-def run(  # noqa: PLR0917 - typer goes by the signature
+def run(
     accounts: Annotated[
         str,
         typer.Argument(
@@ -61,6 +57,7 @@ def run(  # noqa: PLR0917 - typer goes by the signature
             "standard input.",
         ),
     ],
+    *,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Accounts that one trigger names.")
     ] = DEFAULT_BATCH_SIZE,
@@ -96,25 +93,28 @@ def run(  # noqa: PLR0917 - typer goes by the signature
     order in a final status, 1 some do not, 2 the input or the configuration is wrong, 130 ended
     with Ctrl-C, 143 ended with SIGTERM.
     """
-    screen = Screen.open()
+    screen = Screen.open(verbose=verbose)
     with screen.reporting():
         if output is not None:
             check_writable(output)
             _check_apart(output, accounts)
         listed = read_accounts(screen, accounts)
-        order = _Order(
-            listed=listed,
-            batches=plan_batches(
-                listed.accounts, batch_size=batch_size, new_key=new_idempotency_key
+        batches = plan_batches(listed.accounts, batch_size=batch_size, new_key=new_idempotency_key)
+        progress = JobProgress(screen, batches)
+        job = BulkJob(batches, concurrency=concurrency, timeout=timeout, on_event=progress.add)
+        status = _carry_out(
+            screen,
+            _Run(
+                listed=listed,
+                batches=batches,
+                job=job,
+                progress=progress,
+                env_file=env_file,
+                sandbox=_sandbox_config(wanted=sandbox, seed=seed, order_seconds=order_seconds),
+                output=output,
+                as_json=as_json,
             ),
-            env_file=env_file,
-            sandbox=_sandbox_config(sandbox, seed, order_seconds),
-            concurrency=concurrency,
-            timeout=timeout,
-            output=output,
-            as_json=as_json,
         )
-        status = _run(screen, order)
     raise typer.Exit(status)
 
 
@@ -125,7 +125,8 @@ def _check_apart(output: Path, source: str) -> None:
 
 
 def _sandbox_config(
-    wanted: bool,  # noqa: FBT001 - it is a command's flag
+    *,
+    wanted: bool,
     seed: int | None,
     order_seconds: float | None,
 ) -> SandboxConfig | None:
@@ -134,54 +135,90 @@ def _sandbox_config(
             message = "--seed and --order-seconds are the sandbox's; add --sandbox to use them"
             raise InvalidRequestError(message)
         return None
-    config = SandboxConfig()
-    return SandboxConfig(
-        seed=config.seed if seed is None else seed,
-        order_seconds=config.order_seconds if order_seconds is None else order_seconds,
-    )
+    fields: ConfigFields = {}
+    if seed is not None:
+        fields["seed"] = seed
+    if order_seconds is not None:
+        fields["order_seconds"] = order_seconds
+    return sandbox_config(**fields)
 
 
-def _run(screen: Screen, order: _Order) -> ExitStatus:
-    run = _Run()
+def _carry_out(screen: Screen, run: _Run) -> ExitStatus:
     try:
-        run_until_stopped(_carry_out(screen, order, run))
+        run_until_stopped(_run(screen, run))
     except StoppedError as stop:
         screen.remark(str(stop))
-        _report(screen, order, run, is_interrupted=True)
+        _report(screen, run, is_interrupted=True)
         return stop.status
-    except BaseException:
-        # Whatever this is, what was triggered must be said before it ends the process.
-        if run.job is not None:
-            _report(screen, order, run, is_interrupted=True)
+    except RebalancingError:
+        # From the settings or the first token: the job has not begun.
         raise
-    return _report(screen, order, run, is_interrupted=False)
+    except BaseException:
+        # Whatever it is, what was triggered must be said before it ends the process.
+        _report(screen, run, is_interrupted=True)
+        raise
+    return _report(screen, run, is_interrupted=False)
 
 
-async def _carry_out(screen: Screen, order: _Order, run: _Run) -> None:
+async def _run(screen: Screen, run: _Run) -> None:
     async with AsyncExitStack() as stack:
-        if order.sandbox is None:
-            settings = Settings.from_env(order.env_file)
+        if run.sandbox is None:
+            settings = Settings.from_env(run.env_file)
+            place = settings.base_url
         else:
-            sandbox = await stack.enter_async_context(Sandbox(order.sandbox))
+            sandbox = await stack.enter_async_context(Sandbox(run.sandbox))
             settings = Settings.from_env(None, environ=sandbox.environment())
-        run.client = await stack.enter_async_context(RebalancingClient(settings))
-        place = "an embedded sandbox" if order.sandbox else settings.base_url
+            place = "an embedded sandbox"
+        client = await stack.enter_async_context(RebalancingClient(settings))
         screen.remark(
-            f"{len(order.listed.accounts):,} accounts in {len(order.batches):,} batches, "
-            f"against {place}"
+            f"{number_of(len(run.listed.accounts), 'account', 'accounts')} in "
+            f"{number_of(len(run.batches), 'batch', 'batches')}, against {place}"
         )
-        with JobProgress(screen, order.batches) as progress:
-            run.job = BulkJob(
-                run.client,
-                order.batches,
-                concurrency=order.concurrency,
-                timeout=order.timeout,
-                on_event=progress.add,
-            )
-            await run.job.run()
+        try:
+            # Wrong credentials come out here, once, and not again for every batch.
+            await client.authenticate()
+            with run.progress:
+                await run.job.run(client)
+        finally:
+            run.statistics = client.statistics
 
 
-def _report(screen: Screen, order: _Order, run: _Run, *, is_interrupted: bool) -> ExitStatus:
-    # A job that a signal forestalled has nothing to say but its plan.
-    job = run.job or BulkJob(_no_client(), order.batches)
-    ...
+def _report(screen: Screen, run: _Run, *, is_interrupted: bool) -> ExitStatus:
+    job = run.job
+    summary = Summary.of(
+        job.results(),
+        seconds=job.seconds,
+        requests=run.statistics.requests,
+        retries=run.statistics.retries,
+    )
+    reports = job.reports()
+    final = f"{summary.final:,} of {summary.accounts:,}"
+    screen.remark(f"{final} accounts are final after {summary.seconds:.1f} s")
+    written = _write(screen, run)
+    if run.as_json:
+        document = job_document(
+            summary,
+            reports,
+            repeated=len(run.listed.repeats),
+            output=str(run.output) if run.output is not None and written else None,
+            is_interrupted=is_interrupted,
+        )
+        screen.json(document)
+    else:
+        show_summary(screen, summary)
+        if is_interrupted or not summary.is_final:
+            screen.result()
+            show_batches(screen, reports)
+    return ExitStatus.DONE if summary.is_final and written else ExitStatus.FAILED
+
+
+def _write(screen: Screen, run: _Run) -> bool:
+    if run.output is None:
+        return True
+    try:
+        write_results(run.output, run.job.results())
+    except OSError as error:
+        screen.error(f"the results could not be written to {run.output}: {error.strerror}")
+        return False
+    screen.remark(f"a result per account is in {run.output}")
+    return True

@@ -11,9 +11,9 @@ from typing import Any, Self, TextIO
 import attrs
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from upvest_rebalancing.cli.logs import log_to_stderr
 from upvest_rebalancing.cli.running import StoppedError
 from upvest_rebalancing.cli.statuses import ExitStatus
 from upvest_rebalancing.errors import (
@@ -21,9 +21,12 @@ from upvest_rebalancing.errors import (
     InvalidRequestError,
     RebalancingError,
     RequestError,
+    ScopeError,
+    TokenError,
 )
 
 _UNBOUNDED = 10_000
+_REFUSALS = frozenset({400, 401, 403})
 
 
 def plain(text: str) -> str:
@@ -69,8 +72,14 @@ class Screen:
     err: Console
 
     @classmethod
-    def open(cls) -> Self:
-        """Bind to standard output and standard error."""
+    def open(cls, *, verbose: bool = False) -> Self:
+        """Bind to standard output and standard error.
+
+        Args:
+            verbose: Whether the package is to log to standard error as well.
+        """
+        if verbose:
+            log_to_stderr()
         return cls(_console(sys.stdout), _console(sys.stderr))
 
     def result(self, text: str = "") -> None:
@@ -92,12 +101,10 @@ class Screen:
 
     def table(self, rows: Mapping[str, str]) -> None:
         """Write names and what belongs to them, side by side."""
-        grid = Table(box=None, show_header=False, pad_edge=False)
-        grid.add_column(style="bold", no_wrap=True)
-        grid.add_column(overflow="fold")
+        width = max(map(len, rows))
         for name, value in rows.items():
-            grid.add_row(Text(plain(name)), Text(plain(value)))
-        self.out.print(grid)
+            line = Text.assemble((f"{name:<{width}}", "bold"), f"  {plain(value)}")
+            self.out.print(line, soft_wrap=True)
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
@@ -109,10 +116,25 @@ class Screen:
             raise typer.Exit(ExitStatus.WRONG_INPUT) from None
         except RebalancingError as error:
             self.error(explain(error))
-            raise typer.Exit(ExitStatus.FAILED) from None
+            refused = is_refused(error)
+            raise typer.Exit(ExitStatus.WRONG_INPUT if refused else ExitStatus.FAILED) from None
+        except KeyboardInterrupt:
+            self.remark("interrupted")
+            raise typer.Exit(ExitStatus.INTERRUPTED) from None
         except StoppedError as stop:
             self.remark(str(stop))
             raise typer.Exit(stop.status) from None
+
+
+def is_refused(error: RebalancingError) -> bool:
+    """Tell whether an error says that the credentials are wrong, and nothing was sent.
+
+    Args:
+        error: The error.
+    """
+    return isinstance(error, ScopeError) or (
+        isinstance(error, TokenError) and error.status in _REFUSALS
+    )
 
 
 def explain(error: RebalancingError) -> str:

@@ -42,8 +42,11 @@ def make_app(
         return response
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        message = _message(request, await request.read())
-        return _response(service.answer(message, clock()))
+        try:
+            body = await request.read()
+        except (ConnectionError, web.RequestPayloadError) as error:
+            raise ProblemError(400, "the body broke off before its end") from error
+        return _response(service.answer(_message(request, body), clock()))
 
     app = web.Application(middlewares=[outermost, *middlewares], client_max_size=_MOST_BODY_BYTES)
     app.router.add_route("*", "/{path:(?s:.*)}", answer)
@@ -59,10 +62,8 @@ async def _guarded(request: web.Request, handler: Handler, request_id: str) -> w
         problem = ProblemError(413, f"the body is larger than {_MOST_BODY_BYTES} bytes")
     except web.HTTPNotFound:
         problem = ProblemError(404, "there is nothing at this target")
-    except web.RequestPayloadError:
-        problem = ProblemError(400, "the body cannot be read: its framing is broken")
     except (web.HTTPException, ConnectionError):
-        raise
+        raise  # what stands between may answer, or hang up, in its own way
     except Exception:
         logger.exception("a request could not be answered")
         problem = ProblemError(500, "the sandbox failed: this is a mistake of its own")

@@ -53,7 +53,8 @@ class Evidence:
         signature: The signature's bytes, in the right encoding for the key.
         key: The key that `keyid` names.
         other_keys: All other registered keys.
-        thorough: Whether to try two slips at once as well, which costs a few hundred tries.
+        thorough: Whether to try all that is known, two slips at once as well, which costs a few
+            hundred tries; or the likeliest slips alone, a few dozen.
     """
 
     message: Message
@@ -80,7 +81,7 @@ def diagnose(evidence: Evidence) -> str:
         _another_key(evidence, right)
         or _another_digest(evidence, right)
         or _another_base(evidence, right)
-        or _whole_base(right)
+        or _whole_base(right, thorough=evidence.thorough)
     )
     # Lines are redacted one by one; this catches a token in a base that has no lines.
     token = (evidence.message.header("authorization") or "").partition(" ")[2]
@@ -144,18 +145,19 @@ def _candidates(evidence: Evidence) -> Iterator[Layout]:
         for index, (name, right) in enumerate(lines)
         for value, note in value_variants(evidence.message, name, right)
     ]
-    for index, value, note in singles:
-        yield Layout(right_base(_with(lines, index, value), parameters), note)
-    whole = list(layouts(evidence.message, lines, parameters, evidence.label))
-    yield from whole
-    if not evidence.thorough:
-        return
     likely = [
         single
         for _, group in itertools.groupby(singles, key=lambda single: single[0])
         for single in itertools.islice(group, _LIKELY_PER_LINE)
     ]
+    whole = list(layouts(evidence.message, lines, parameters, evidence.label))
+    for index, value, note in singles if evidence.thorough else likely:
+        yield Layout(right_base(_with(lines, index, value), parameters), note)
     common = [place for place, layout in enumerate(whole) if layout.common]
+    if not evidence.thorough:
+        yield from (whole[place] for place in common)
+        return
+    yield from whole
     for index, value, note in likely:
         changed = _with(lines, index, value)
         again = list(layouts(evidence.message, changed, parameters, evidence.label))
@@ -188,12 +190,13 @@ def _difference(right: str, signed: str) -> str:
     return "\n".join(shown)
 
 
-def _whole_base(right: str) -> str:
+def _whole_base(right: str, *, thorough: bool) -> str:
     lines = "\n".join(_shown(line) for line in right.split("\n"))
+    slip = "known slip" if thorough else "likely slip (all are looked for once a second)"
     return (
-        "no known slip explains it, so the key may be another one, or the request was changed "
-        "after it was signed. The signature base that the server computes, to compare with "
-        f"yours line by line:\n{lines}"
+        f"no {slip} explains it, so the key may be another one, or the request was changed after "
+        "it was signed. The signature base that the server computes, to compare with yours line "
+        f"by line:\n{lines}"
     )
 
 

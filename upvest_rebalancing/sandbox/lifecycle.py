@@ -1,6 +1,7 @@
 """What becomes of an order: a pure function of the seed and the account."""
 
 import hashlib
+import struct
 from typing import Final, Literal
 
 import attrs
@@ -19,6 +20,7 @@ CANCELLATIONS: Final[dict[str, str]] = {
     "UNKNOWN": "The order was cancelled for an unknown reason.",
 }
 _REASONS: Final = tuple(CANCELLATIONS)
+_WHOLE: Final = 2**64
 # An order that is stopped by hand, or by something unforeseen, was being worked on already; the
 # other reasons are found out before a portfolio order is made.
 _OUT_OF_PROCESSING: Final = frozenset({"CANCELLED_BY_CLIENT", "CANCELLED_BY_UPVEST", "UNKNOWN"})
@@ -56,16 +58,16 @@ def fate_of(
         fixed: An outcome, with its reason if it is CANCELLED, in place of the seed's decision.
     """
     digest = hashlib.blake2b(f"{seed}/fate/{account_id}".encode(), digest_size=32).digest()
-    cancelled, which, first, last = (
-        int.from_bytes(digest[at : at + 8], "big") / 2**64 for at in (0, 8, 16, 24)
-    )
-    reason = _REASONS[int(which * len(_REASONS))] if cancelled < cancelled_share else None
+    cancelled, which, first, last = struct.unpack(">4Q", digest)
+    reason = None
+    if cancelled / _WHOLE < cancelled_share:
+        reason = _REASONS[which % len(_REASONS)]
     if fixed is not None:
         reason = fixed[1] if fixed[0] == "CANCELLED" else None
-    processing_at = 0.1 + 0.4 * first
+    processing_at = 0.1 + 0.4 * first / _WHOLE
     if reason is not None and reason not in _OUT_OF_PROCESSING:
         return Fate(reason=reason, processing_at=None, final_at=processing_at)
-    return Fate(reason=reason, processing_at=processing_at, final_at=0.75 + 0.5 * last)
+    return Fate(reason=reason, processing_at=processing_at, final_at=0.75 + 0.5 * last / _WHOLE)
 
 
 def identifier(seed: int, *names: str) -> str:
@@ -76,22 +78,6 @@ def identifier(seed: int, *names: str) -> str:
         names: What it identifies.
     """
     text = "/".join((str(seed), *names))
-    return _as_uuid(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
-
-
-def order_identifiers(seed: int, execution_id: str, account_id: str) -> tuple[str, str]:
-    """Return the ids of an account's order in an execution, and of its portfolio order.
-
-    Args:
-        seed: The world's seed.
-        execution_id: The execution.
-        account_id: The account.
-    """
-    text = f"{seed}/order/{execution_id}/{account_id}"
-    digits = hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
-    return _as_uuid(digits[:32]), _as_uuid(digits[32:])
-
-
-def _as_uuid(digits: str) -> str:
+    digits = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

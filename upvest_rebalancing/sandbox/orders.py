@@ -7,12 +7,13 @@ from typing import Final
 
 import attrs
 
-from upvest_rebalancing.sandbox.lifecycle import CANCELLATIONS, Fate, order_identifiers
+from upvest_rebalancing.sandbox.lifecycle import CANCELLATIONS, Fate, identifier
 from upvest_rebalancing.sandbox.messages import compact_json_text
 
 # In the order of the list: ascending by the status's name.
 _CANCELLED, _FILLED, _NEW, _PROCESSING = range(4)
 _STATUSES: Final = ("CANCELLED", "FILLED", "NEW", "PROCESSING")
+_FORM_LENGTHS: Final = (22, 23, 19)
 
 
 def written_time(at: float, form: int = 0) -> str:
@@ -22,11 +23,8 @@ def written_time(at: float, form: int = 0) -> str:
         at: The time in Unix seconds.
         form: 0 for hundredths of a second, 1 for thousandths, 2 for whole seconds.
     """
-    moment = datetime.fromtimestamp(at, UTC)
-    if form == 2:  # noqa: PLR2004 - the third form
-        return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
-    fraction = f"{moment.microsecond:06}"[: 2 + form]
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction}Z"
+    text = datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
+    return f"{text[: _FORM_LENGTHS[form]]}Z"
 
 
 @attrs.frozen
@@ -68,15 +66,16 @@ class OrderBook:
         order_seconds: float,
         moves_per_read: int | None,
     ) -> None:
+        self._seed = seed
         self._execution_id = execution_id
         self._created_at = created_at
+        self._created_texts = [written_time(created_at, form) for form in range(3)]
         self._moves_per_read = moves_per_read
         named = sorted(
-            (*order_identifiers(seed, execution_id, account), account) for account in fates
+            (identifier(seed, "order", execution_id, account), account) for account in fates
         )
         self._ids = [entry[0] for entry in named]
-        self._portfolio_ids = [entry[1] for entry in named]
-        self._accounts = [entry[2] for entry in named]
+        self._accounts = [entry[1] for entry in named]
         self._fates = [fates[account] for account in self._accounts]
         self._seconds = order_seconds if moves_per_read is None else 1.0
         count = len(named)
@@ -165,17 +164,22 @@ class OrderBook:
 
     def _written(self, at: int) -> str:
         fate, status = self._fates[at], self._status[at]
-        placed = status != _NEW and fate.processing_at is not None
-        row: dict[str, str | None] = {
-            "id": self._ids[at],
-            "created_at": written_time(self._created_at, at % 3),
-            "updated_at": written_time(self._updated[at], at % 3),
-            "execution_id": self._execution_id,
-            "account_id": self._accounts[at],
-            "portfolio_order_id": self._portfolio_ids[at] if placed else None,
-            "status": _STATUSES[status],
-        }
+        portfolio_order_id = "null"
+        if status != _NEW and fate.processing_at is not None:
+            portfolio_order_id = f'"{identifier(self._seed, "portfolio order", self._ids[at])}"'
+        cancellation = ""
         if status == _CANCELLED and fate.reason is not None:
-            row["cancellation_reason"] = fate.reason
-            row["cancellation_details"] = CANCELLATIONS[fate.reason]
-        return compact_json_text(row)
+            details = compact_json_text(CANCELLATIONS[fate.reason])
+            cancellation = (
+                f',"cancellation_reason":"{fate.reason}","cancellation_details":{details}'
+            )
+        # By hand, as nothing else in a row needs escaping: it takes a third of the time.
+        return (
+            f'{{"id":"{self._ids[at]}",'
+            f'"created_at":"{self._created_texts[at % 3]}",'
+            f'"updated_at":"{written_time(self._updated[at], at % 3)}",'
+            f'"execution_id":"{self._execution_id}",'
+            f'"account_id":"{self._accounts[at]}",'
+            f'"portfolio_order_id":{portfolio_order_id},'
+            f'"status":"{_STATUSES[status]}"{cancellation}}}'
+        )

@@ -42,7 +42,7 @@ def value_variants(message: Message, name: str, value: str) -> list[Variant]:
 
 def _derived(message: Message, name: str, value: str) -> Iterable[Variant]:
     if name == "@method":
-        return ((value.lower(), "the method is in lower case"),)
+        return ((_lower(value), "the method is in lower case"),)
     if name == "@path":
         return _path(message, value)
     if name == "@query":
@@ -68,8 +68,8 @@ def _path(message: Message, value: str) -> Iterator[Variant]:
     yield value.removeprefix("/"), "@path lacks its leading slash"
     yield f"/{value}", "@path has its leading slash doubled"
     yield f"http://{message.authority}{value}", "@path is the whole URL"
-    yield value.lower(), "@path is in lower case"
-    yield value.upper(), "@path is in upper case"
+    yield _lower(value), "@path is in lower case"
+    yield _upper(value), "@path is in upper case"
     yield "", "@path is empty"
     yield "/", "@path is that of the base URL alone"
 
@@ -91,7 +91,7 @@ def _query(message: Message) -> Iterator[Variant]:
         ("&".join(sorted(query.split("&"))), "@query has its parameters sorted"),
         ("&".join(reversed(query.split("&"))), "@query has its parameters in another order"),
         (query.replace("&", "&amp;"), "@query has & written for HTML"),
-        (query.lower(), "@query is in lower case"),
+        (_lower(query), "@query is in lower case"),
     ]
     for value, note in values:
         yield f"?{value}", note
@@ -118,7 +118,7 @@ def _authority(value: str) -> Iterator[Variant]:
     yield f"{host}:443", "@authority has another port"
     for other in ("localhost", "127.0.0.1", "[::1]"):
         yield f"{other}:{port}", "@authority has the host's other name"
-    yield value.upper(), "@authority is in upper case"
+    yield _upper(value), "@authority is in upper case"
     yield f"http://{value}", "@authority has the scheme in front"
 
 
@@ -191,24 +191,23 @@ def _authorization(value: str) -> Iterator[Variant]:
         yield f"Bearer {unset}", "authorization has no token yet when it is signed"
 
 
-def _date(value: str) -> Iterator[Variant]:
+def _date(value: str) -> list[Variant]:
+    note = "date is another one than the one sent: make it once, sign and send the same"
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
-        return
-    note = "date is another one than the one sent: make it once, sign and send the same"
-    for seconds in _DATE_SECONDS:
-        shifted = moment + timedelta(seconds=seconds)
-        yield format_datetime(shifted, usegmt=shifted.tzname() == "UTC"), note
-    yield moment.strftime("%Y-%m-%dT%H:%M:%SZ"), note
-    yield str(int(moment.timestamp())), note
+        shifted = [moment + timedelta(seconds=seconds) for seconds in _DATE_SECONDS]
+        stamp = str(int(moment.timestamp()))
+    except (ValueError, OverflowError):
+        return []
+    dates = [format_datetime(other, usegmt=other.tzname() == "UTC") for other in shifted]
+    return [(other, note) for other in (*dates, moment.strftime("%Y-%m-%dT%H:%M:%SZ"), stamp)]
 
 
 def _any_header(value: str) -> Iterator[Variant]:
     yield f" {value}", "the value has a space in front"
     yield f"{value} ", "the value has a space at its end"
-    yield value.lower(), "the value is in lower case"
-    yield value.upper(), "the value is in upper case"
+    yield _lower(value), "the value is in lower case"
+    yield _upper(value), "the value is in upper case"
     yield f'"{value}"', "the value is in quotation marks"
     yield value.strip('"'), "the value lacks its quotation marks"
     yield value.replace(", ", ","), "the lines of the header are joined without a space"
@@ -221,6 +220,15 @@ def _any_header(value: str) -> Iterator[Variant]:
 
 def _as_utf8(value: str) -> str | None:
     return None if value.isascii() else value.encode("utf-8").decode("latin-1")
+
+
+def _lower(text: str) -> str:
+    # ASCII alone: other letters may have their counterparts outside of Latin-1.
+    return text.encode("latin-1").lower().decode("latin-1")
+
+
+def _upper(text: str) -> str:
+    return text.encode("latin-1").upper().decode("latin-1")
 
 
 def _decoded(text: str) -> str:

@@ -1,0 +1,159 @@
+"""The command ``sandbox``: a local server that behaves as Upvest's API does."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, Unpack
+
+import typer
+
+from upvest_rebalancing.cli.options import Json
+from upvest_rebalancing.cli.running import StoppedError, run_until_stopped
+from upvest_rebalancing.cli.screen import Screen
+from upvest_rebalancing.cli.statuses import ExitStatus
+from upvest_rebalancing.errors import ConfigurationError, InvalidRequestError
+from upvest_rebalancing.sandbox import Sandbox, SandboxConfig
+from upvest_rebalancing.sandbox.config import ConfigFields
+
+DEFAULTS = SandboxConfig()
+DEFAULT_FILE = Path("sandbox.env")
+_SIGN = "UPVEST_API_BASE_URL='http://"
+
+
+class KeyType(enum.StrEnum):
+    """The kinds of key that a sandbox makes for its client."""
+
+    P521 = "p521"
+    ED25519 = "ed25519"
+
+
+class LimitKind(enum.StrEnum):
+    """The ways in which a sandbox counts requests."""
+
+    FIXED = "fixed"
+    SLIDING = "sliding"
+    BUCKET = "bucket"
+
+
+# The sandbox's own types are literals, which typer takes only in its later versions.
+_KEY_TYPES: Final[Mapping[KeyType, Literal["p521", "ed25519"]]] = {
+    KeyType.P521: "p521",
+    KeyType.ED25519: "ed25519",
+}
+_LIMIT_KINDS: Final[Mapping[LimitKind, Literal["fixed", "sliding", "bucket"]]] = {
+    LimitKind.FIXED: "fixed",
+    LimitKind.SLIDING: "sliding",
+    LimitKind.BUCKET: "bucket",
+}
+
+
+def sandbox(
+    *,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0 takes any that is free.")
+    ] = DEFAULTS.port,
+    host: Annotated[str, typer.Option(help="The loopback address to listen at.")] = DEFAULTS.host,
+    env_file: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write the variables that a client needs; the private key goes into a "
+            "file beside it. A file that is no sandbox's is never overwritten.",
+        ),
+    ] = DEFAULT_FILE,
+    seed: Annotated[int, typer.Option(help="What outcomes are drawn from.")] = DEFAULTS.seed,
+    key_type: Annotated[KeyType, typer.Option(help="The kind of private key.")] = KeyType.P521,
+    rate_limit: Annotated[
+        int, typer.Option(min=0, help="Requests per second and client; 0 sets no limit.")
+    ] = DEFAULTS.rate_limit or 0,
+    rate_limit_kind: Annotated[
+        LimitKind, typer.Option(help="How requests are counted.")
+    ] = LimitKind.FIXED,
+    token_lifetime: Annotated[
+        int, typer.Option(min=1, metavar="SECONDS", help="How long a token lives.")
+    ] = DEFAULTS.token_lifetime,
+    order_seconds: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="How long an order takes, NEW to its end."),
+    ] = DEFAULTS.order_seconds,
+    cancelled_share: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of orders that end cancelled.")
+    ] = DEFAULTS.cancelled_share,
+    as_json: Json = False,
+) -> None:
+    """Serve the API on this machine until Ctrl-C or SIGTERM.
+
+    Writes the URL to standard output once it listens, and a file of variables that every other
+    command takes with --env-file. Exit status: 0 stopped, 1 the port is taken, 2 an option is
+    wrong.
+    """
+    screen = Screen.open()
+    with screen.reporting():
+        _check_ours(env_file)
+        config = sandbox_config(
+            host=host,
+            port=port,
+            seed=seed,
+            key_type=_KEY_TYPES[key_type],
+            rate_limit=rate_limit or None,
+            rate_limit_kind=_LIMIT_KINDS[rate_limit_kind],
+            token_lifetime=token_lifetime,
+            order_seconds=order_seconds,
+            cancelled_share=cancelled_share,
+        )
+        try:
+            run_until_stopped(_serve(screen, config, env_file, as_json=as_json))
+        except StoppedError as stop:
+            screen.remark(f"{stop}; the sandbox is closed")
+        except OSError as error:
+            message = f"the sandbox can't listen at {host}:{port}: {error.strerror}"
+            screen.error(message)
+            raise typer.Exit(ExitStatus.FAILED) from None
+
+
+def sandbox_config(**fields: Unpack[ConfigFields]) -> SandboxConfig:
+    """Make the settings of a sandbox.
+
+    Args:
+        fields: The fields of `SandboxConfig` that are given.
+
+    Returns:
+        The settings.
+
+    Raises:
+        InvalidRequestError: A value cannot be.
+    """
+    try:
+        return SandboxConfig(**fields)
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from None
+
+
+def _check_ours(env_file: Path) -> None:
+    try:
+        is_ours = not env_file.exists() or _SIGN in env_file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        is_ours = False
+    if not is_ours:
+        message = f"{env_file} exists and is no sandbox's; another --env-file would be right"
+        raise ConfigurationError(message)
+    if not env_file.absolute().parent.is_dir():
+        message = f"{env_file}: the directory {env_file.parent} does not exist"
+        raise ConfigurationError(message)
+
+
+async def _serve(screen: Screen, config: SandboxConfig, env_file: Path, *, as_json: bool) -> None:
+    async with Sandbox(config) as server:
+        path = server.write_env_file(env_file)
+        if as_json:
+            screen.json({"url": server.url, "env_file": str(path)})
+        else:
+            screen.result(server.url)
+            screen.out.file.flush()
+            screen.remark(f"variables for clients: {path}")
+            screen.remark(f"try: upvest-rebalancing check --env-file {env_file}")
+            screen.remark("Ctrl-C stops it")
+        await asyncio.Event().wait()
