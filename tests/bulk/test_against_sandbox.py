@@ -7,13 +7,14 @@ import asyncio
 import pytest
 
 from tests.bulk.strategies import account
-from upvest_rebalancing.bulk.job import BatchReport, BulkJob, Stage
+from upvest_rebalancing.bulk.batches import BatchReport, Stage
+from upvest_rebalancing.bulk.job import BulkJob
 from upvest_rebalancing.bulk.plan import plan_batches
 from upvest_rebalancing.bulk.progress import Tally
 from upvest_rebalancing.client import RebalancingClient
 from upvest_rebalancing.errors import TokenError
 from upvest_rebalancing.protocol.endpoints import new_idempotency_key
-from upvest_rebalancing.protocol.retries import RetryPolicy
+from upvest_rebalancing.protocol.retries import RetryBudget, RetryPolicy
 from upvest_rebalancing.sandbox import Sandbox
 from upvest_rebalancing.settings import Settings
 
@@ -24,7 +25,10 @@ BATCHES = plan_batches(ACCOUNTS, batch_size=10, new_key=new_idempotency_key)
 def client_of(sandbox: Sandbox, **overrides: str) -> RebalancingClient:
     settings = Settings.from_env(None, environ=sandbox.environment() | overrides)
     return RebalancingClient(
-        settings, requests_per_second=None, retry=RetryPolicy(base=0.01, max_attempts=50)
+        settings,
+        requests_per_second=None,
+        retry=RetryPolicy(base=0.01, max_attempts=50),
+        retry_budget=RetryBudget(capacity=10_000),
     )
 
 

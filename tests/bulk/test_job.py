@@ -9,7 +9,8 @@ import attrs
 import pytest
 
 from tests.bulk.strategies import EXECUTION, batch, order, outcome
-from upvest_rebalancing.bulk.job import BatchReport, BulkJob, Stage
+from upvest_rebalancing.bulk.batches import BatchReport, Stage
+from upvest_rebalancing.bulk.job import OUTAGE_PAUSE, BulkJob
 from upvest_rebalancing.bulk.plan import Batch
 from upvest_rebalancing.bulk.progress import Tally
 from upvest_rebalancing.errors import (
@@ -17,10 +18,16 @@ from upvest_rebalancing.errors import (
     AttemptOutcome,
     BadRequestError,
     ClientClosedError,
+    ForbiddenError,
+    InvalidAnswerError,
     InvalidRequestError,
+    NotFoundError,
     NotSentError,
     OutcomeUnknownError,
+    RequestError,
     ServiceUnavailableError,
+    TokenError,
+    TooManyRequestsError,
     WaitTimeoutError,
 )
 from upvest_rebalancing.models import ExecutionOutcome, OrderStatus, TriggeredExecution
@@ -96,6 +103,25 @@ class Client:
         return outcome(orders, execution_id=execution_id)
 
 
+@attrs.define
+class Clock:
+    """A clock that goes on only while somebody waits."""
+
+    now: float = 100.0
+    slept: list[float] = attrs.field(factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def advance(self, _: str) -> None:
+        self.now += 1
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
 def plan(*sizes: int) -> tuple[Batch, ...]:
     return tuple(batch(size, number) for number, size in enumerate(sizes, start=1))
 
@@ -119,10 +145,12 @@ def stages(job: BulkJob) -> list[Stage]:
 
 async def test_every_batch_is_triggered_once_with_its_own_key() -> None:
     client, batches = Client(), plan(3, 3, 1)
-    job = BulkJob(batches, timeout=30, clock=iter([0.0, 10.0, 12.5]).__next__)
+    clock = Clock()
+    job = BulkJob(batches, timeout=30, clock=clock)
+    client.on_wait = clock.advance
     await job.run(client)
     assert sorted(client.triggered) == [(one.idempotency_key, one.accounts) for one in batches]
-    assert set(client.timeouts) == {30}
+    assert client.timeouts[0] == 30
     assert stages(job) == [Stage.DONE] * 3
     assert [result.account_id for result in job.results()] == [
         one for planned in batches for one in planned.accounts
@@ -131,7 +159,7 @@ async def test_every_batch_is_triggered_once_with_its_own_key() -> None:
     assert [report.execution_id for report in job.reports()] == [
         execution_of(one.idempotency_key) for one in batches
     ]
-    assert job.seconds == 2.5
+    assert job.seconds == 3.0
 
 
 async def test_an_empty_plan_is_done_at_once() -> None:
@@ -196,7 +224,7 @@ async def test_orders_that_are_late_keep_their_last_status() -> None:
         on_wait=raising(
             key_1=WaitTimeoutError("1 of 2 orders is missing", outcome=reading),
             key_2=WaitTimeoutError("nothing was read"),
-            key_3=ServiceUnavailableError("busy", attempts=(BUSY,)),
+            key_3=NotFoundError("no such execution", status=404),
         )
     )
     job = BulkJob(plan(2, 1, 1), timeout=7)
@@ -207,10 +235,63 @@ async def test_orders_that_are_late_keep_their_last_status() -> None:
         "not final after 7 s: 1 of 2 orders is missing",
         "not final after 7 s: 1 of 2 orders is missing",
         "not final after 7 s: nothing was read",
-        "following the orders failed: busy",
+        "following the orders failed: no such execution",
     ]
     assert stages(job) == [Stage.UNFINISHED] * 3
     assert all(row.execution_id for row in rows)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ServiceUnavailableError("busy", status=503),
+        TooManyRequestsError("too many", status=429),
+        NotSentError("no connection"),
+        OutcomeUnknownError("cut off"),
+        TokenError("no connection"),
+        TokenError("busy", status=503),
+    ],
+)
+async def test_following_outlasts_an_outage(error: RequestError) -> None:
+    outage = iter([error, error])
+
+    async def fail_twice(_: str) -> None:
+        for one in outage:
+            raise one
+
+    client, clock = Client(on_wait=fail_twice), Clock()
+    job = BulkJob(plan(2), timeout=60, clock=clock, sleep=clock.sleep)
+    await job.run(client)
+    assert stages(job) == [Stage.DONE]
+    assert clock.slept == [OUTAGE_PAUSE] * 2
+    assert client.timeouts == [60, 60 - OUTAGE_PAUSE, 60 - 2 * OUTAGE_PAUSE]
+    assert len(client.triggered) == 1
+
+
+async def test_an_outage_ends_following_with_the_time_it_has() -> None:
+    client, clock = Client(on_wait=raising(key_1=NotSentError("no connection"))), Clock()
+    job = BulkJob(plan(2), timeout=3.5 * OUTAGE_PAUSE, clock=clock, sleep=clock.sleep)
+    await job.run(client)
+    assert clock.slept == [OUTAGE_PAUSE] * 3
+    assert stages(job) == [Stage.UNFINISHED]
+    assert {row.error for row in job.results()} == {"following the orders failed: no connection"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFoundError("no such execution", status=404),
+        ForbiddenError("no scope", status=403),
+        TokenError("wrong secret", status=401),
+        InvalidAnswerError("no JSON", status=200),
+    ],
+)
+async def test_what_does_not_pass_ends_following_at_once(error: RequestError) -> None:
+    clock = Clock()
+    job = BulkJob(plan(2), clock=clock, sleep=clock.sleep)
+    await job.run(Client(on_wait=raising(key_1=error)))
+    assert not clock.slept
+    assert stages(job) == [Stage.UNFINISHED]
 
 
 async def test_an_account_without_an_order_is_not_final() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.bulk.strategies import batch
 from upvest_rebalancing import __main__ as entry
-from upvest_rebalancing.bulk.job import BatchReport, Stage
+from upvest_rebalancing.bulk.batches import BatchReport, Stage
 from upvest_rebalancing.bulk.summary import Summary
 from upvest_rebalancing.cli.logs import LOGGER, log_to_stderr
 from upvest_rebalancing.cli.reports import job_document, show_batches

@@ -73,6 +73,7 @@ def test_a_file_that_is_no_sandboxs_is_never_overwritten(tmp_path: Path, content
         (["--host", "0.0.0.0"], "loopback"),
         (["--port", "65536"], "--port"),
         (["--env-file", "nowhere/made.env"], "does not exist"),
+        (["--env-file", "odd-${HOME}.env"], "odd-${HOME}.env can't be written"),
         (["--cancelled-share", "2"], "--cancelled-share"),
     ],
 )

@@ -8,20 +8,31 @@ idempotency key beside them, and after any end, a cancellation as well, `BulkJob
 from __future__ import annotations
 
 import asyncio
-import enum
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Final, Protocol
 from uuid import UUID
 
-import attrs
-
-from upvest_rebalancing.bulk import results
+from upvest_rebalancing.bulk.batches import BatchReport, BatchRun, Stage
 from upvest_rebalancing.bulk.plan import Batch
 from upvest_rebalancing.bulk.results import AccountResult
-from upvest_rebalancing.errors import InvalidRequestError, RequestError, WaitTimeoutError
+from upvest_rebalancing.errors import (
+    APIError,
+    AttemptOutcome,
+    InvalidRequestError,
+    NotSentError,
+    OutcomeUnknownError,
+    RequestError,
+    TokenError,
+    WaitTimeoutError,
+)
 from upvest_rebalancing.models import ExecutionOutcome, TriggeredExecution
+from upvest_rebalancing.protocol.retries import is_retryable
+
+OUTAGE_PAUSE: Final = 5.0
+"""Seconds after which orders are asked for again where the client has given up on a call."""
+
+_SHORTEST_WAIT: Final = 0.001
 
 
 class BulkClient(Protocol):
@@ -44,118 +55,12 @@ class BulkClient(Protocol):
         ...
 
 
-class Stage(enum.StrEnum):
-    """How far a batch has come."""
-
-    PLANNED = "planned"
-    """Nothing was sent."""
-    TRIGGERING = "triggering"
-    """The trigger is on its way; a job that ends here leaves it `UNKNOWN`."""
-    FOLLOWING = "following"
-    """The execution exists, and its orders are being followed."""
-    DONE = "done"
-    """Every account has an order in a final status."""
-    UNFINISHED = "unfinished"
-    """The execution exists, and following ended before every order was final."""
-    FAILED = "failed"
-    """The trigger failed, and the server has certainly not carried it out."""
-    UNKNOWN = "unknown"
-    """The trigger ended without an answer that tells whether it was carried out."""
-
-
-@attrs.frozen
-class BatchReport:
-    """How far one batch has come.
-
-    Attributes:
-        batch: The batch, with its idempotency key.
-        stage: How far it has come.
-        execution_id: The execution's id, where one is known.
-        attempts: How often the trigger was sent, once it has ended.
-        by_status: The number of its accounts by status.
-        error: What went wrong, where something did.
-    """
-
-    batch: Batch
-    stage: Stage
-    execution_id: UUID | None = None
-    attempts: int = 0
-    by_status: Mapping[str, int] = attrs.field(factory=dict)
-    error: str | None = None
-
-
-@attrs.define
-class _Run:
-    batch: Batch
-    stage: Stage = Stage.PLANNED
-    execution_id: UUID | None = None
-    attempts: int = 0
-    outcome: ExecutionOutcome | None = None
-    error: str | None = None
-    results: tuple[AccountResult, ...] | None = None
-
-    def report(self) -> BatchReport:
-        return BatchReport(
-            self.batch,
-            self.stage,
-            self.execution_id,
-            self.attempts,
-            self.by_status(),
-            self.error,
-        )
-
-    def by_status(self) -> Mapping[str, int]:
-        if self.results is not None:
-            return Counter(result.status for result in self.results)
-        if self.outcome is not None:
-            return results.count_statuses(self.batch, self.outcome)
-        return {_WITHOUT_ORDERS[self.stage]: len(self.batch.accounts)}
-
-    def settle(self, stage: Stage, error: str = "") -> None:
-        self.stage, self.error = stage, error or None
-        self.results = self.rows(error)
-        # The reading holds every order's JSON; the results are all that is needed from here on.
-        self.outcome = None
-
-    def stop(self) -> None:
-        if self.results is not None:
-            return
-        if self.stage is Stage.PLANNED:
-            self.settle(Stage.PLANNED, "the job ended before the trigger was sent")
-        elif self.stage is Stage.TRIGGERING:
-            key = self.batch.idempotency_key
-            self.settle(
-                Stage.UNKNOWN,
-                "the job ended while the trigger was on its way; it may have been executed "
-                f"(idempotency key {key})",
-            )
-        else:
-            self.settle(Stage.UNFINISHED, "the job ended while the orders were being followed")
-
-    def rows(self, error: str) -> tuple[AccountResult, ...]:
-        if self.results is not None:
-            return self.results
-        if self.outcome is not None:
-            return results.ordered(self.batch, self.outcome, attempts=self.attempts, error=error)
-        return results.unordered(
-            self.batch,
-            _WITHOUT_ORDERS[self.stage],
-            attempts=self.attempts,
-            error=error,
-            execution_id=self.execution_id,
-        )
-
-
-_WITHOUT_ORDERS: Mapping[Stage, str] = {
-    Stage.PLANNED: results.NOT_TRIGGERED,
-    Stage.TRIGGERING: results.UNKNOWN,
-    Stage.FOLLOWING: results.TRIGGERED,
-    Stage.UNFINISHED: results.TRIGGERED,
-    Stage.FAILED: results.FAILED,
-    Stage.UNKNOWN: results.UNKNOWN,
-}
-
-_NOT_YET = "the job has not come to an end"
+def _is_passing(error: RequestError) -> bool:
+    if isinstance(error, TokenError):
+        return error.status is None or is_retryable(AttemptOutcome.ANSWERED, error.status)
+    return isinstance(error, NotSentError | OutcomeUnknownError) or (
+        isinstance(error, APIError) and is_retryable(AttemptOutcome.ANSWERED, error.status)
+    )
 
 
 class BulkJob:
@@ -169,7 +74,8 @@ class BulkJob:
         concurrency: How many batches are triggered and followed at once, from 1.
         timeout: Seconds for which the orders of one batch are followed.
         on_event: Called with a batch's report each time that it has come further.
-        clock: Seconds from any fixed moment on, for `seconds`.
+        clock: Gives seconds that never go back.
+        sleep: Sleeps for seconds.
 
     Raises:
         InvalidRequestError: An argument is out of its range.
@@ -183,6 +89,7 @@ class BulkJob:
         timeout: float = 600.0,
         on_event: Callable[[BatchReport], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         if concurrency < 1:
             message = f"concurrency is {concurrency}; 1 or more would be right"
@@ -194,8 +101,9 @@ class BulkJob:
         self._timeout = timeout
         self._on_event = on_event
         self._clock = clock
+        self._sleep = sleep
         self._started = self._ended = clock()
-        self._runs = [_Run(batch) for batch in batches]
+        self._runs = [BatchRun(batch) for batch in batches]
 
     async def run(self, client: BulkClient) -> None:
         """Trigger and follow every batch, once; read `reports` and `results` afterwards.
@@ -232,15 +140,15 @@ class BulkJob:
     def results(self) -> Iterator[AccountResult]:
         """Give a result for each account, in the order of the plan."""
         for run in self._runs:
-            yield from run.rows(_NOT_YET)
+            yield from run.rows()
 
-    async def _work(self, client: BulkClient, waiting: Iterator[_Run]) -> None:
+    async def _work(self, client: BulkClient, waiting: Iterator[BatchRun]) -> None:
         for run in waiting:
             execution_id = await self._trigger(client, run)
             if execution_id is not None:
                 await self._follow(client, run, execution_id)
 
-    async def _trigger(self, client: BulkClient, run: _Run) -> UUID | None:
+    async def _trigger(self, client: BulkClient, run: BatchRun) -> UUID | None:
         run.stage = Stage.TRIGGERING
         self._tell(run)
         key = run.batch.idempotency_key
@@ -264,15 +172,13 @@ class BulkJob:
         self._tell(run)
         return run.execution_id
 
-    async def _follow(self, client: BulkClient, run: _Run, execution_id: UUID) -> None:
+    async def _follow(self, client: BulkClient, run: BatchRun, execution_id: UUID) -> None:
         def progressed(outcome: ExecutionOutcome) -> None:
             run.outcome = outcome
             self._tell(run)
 
         try:
-            run.outcome = await client.wait(
-                execution_id, timeout=self._timeout, on_progress=progressed
-            )
+            run.outcome = await self._wait(client, execution_id, progressed)
         except WaitTimeoutError as error:
             run.outcome = error.outcome or run.outcome
             run.settle(Stage.UNFINISHED, f"not final after {self._timeout:g} s: {error}")
@@ -286,6 +192,24 @@ class BulkJob:
                 run.settle(Stage.UNFINISHED, "the execution has no final order for this account")
         self._tell(run)
 
-    def _tell(self, run: _Run) -> None:
+    async def _wait(
+        self,
+        client: BulkClient,
+        execution_id: UUID,
+        on_progress: Callable[[ExecutionOutcome], None],
+    ) -> ExecutionOutcome:
+        deadline = self._clock() + self._timeout
+        while True:
+            try:
+                left = max(deadline - self._clock(), _SHORTEST_WAIT)
+                return await client.wait(execution_id, timeout=left, on_progress=on_progress)
+            except RequestError as error:
+                # The orders live on while the server can't be asked: an outage that is longer than
+                # the client's patience must not end a job that has time left.
+                if not _is_passing(error) or self._clock() + OUTAGE_PAUSE >= deadline:
+                    raise
+            await self._sleep(OUTAGE_PAUSE)
+
+    def _tell(self, run: BatchRun) -> None:
         if self._on_event is not None:
             self._on_event(run.report())

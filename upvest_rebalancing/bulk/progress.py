@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from upvest_rebalancing.bulk.job import BatchReport, Stage
+from upvest_rebalancing.bulk.batches import BatchReport, Stage
 from upvest_rebalancing.bulk.plan import Batch
 from upvest_rebalancing.bulk.results import NOT_TRIGGERED, is_final_status
 

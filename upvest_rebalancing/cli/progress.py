@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from upvest_rebalancing.bulk.job import BatchReport
+from upvest_rebalancing.bulk.batches import BatchReport
 from upvest_rebalancing.bulk.plan import Batch
 from upvest_rebalancing.bulk.progress import Tally
 from upvest_rebalancing.cli.screen import Screen, plain

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from upvest_rebalancing.bulk.job import BatchReport, Stage
+from upvest_rebalancing.bulk.batches import BatchReport, Stage
 from upvest_rebalancing.bulk.summary import Summary
 from upvest_rebalancing.cli.screen import Screen, plain
 

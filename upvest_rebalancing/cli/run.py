@@ -19,14 +19,13 @@ from upvest_rebalancing.cli.options import EnvFile, Json, Timeout, Verbose
 from upvest_rebalancing.cli.progress import JobProgress
 from upvest_rebalancing.cli.reports import job_document, number_of, show_batches, show_summary
 from upvest_rebalancing.cli.running import StoppedError, run_until_stopped
-from upvest_rebalancing.cli.sandbox import sandbox_config
+from upvest_rebalancing.cli.sandbox import DEFAULTS, refused_values
 from upvest_rebalancing.cli.screen import Screen
 from upvest_rebalancing.cli.statuses import ExitStatus
 from upvest_rebalancing.client import RebalancingClient
 from upvest_rebalancing.errors import InvalidRequestError, RebalancingError
 from upvest_rebalancing.protocol.endpoints import new_idempotency_key
 from upvest_rebalancing.sandbox import Sandbox, SandboxConfig
-from upvest_rebalancing.sandbox.config import ConfigFields
 from upvest_rebalancing.sender import Statistics
 from upvest_rebalancing.settings import DEFAULT_ENV_FILE, Settings
 
@@ -135,12 +134,11 @@ def _sandbox_config(
             message = "--seed and --order-seconds are the sandbox's; add --sandbox to use them"
             raise InvalidRequestError(message)
         return None
-    fields: ConfigFields = {}
-    if seed is not None:
-        fields["seed"] = seed
-    if order_seconds is not None:
-        fields["order_seconds"] = order_seconds
-    return sandbox_config(**fields)
+    with refused_values():
+        return SandboxConfig(
+            seed=DEFAULTS.seed if seed is None else seed,
+            order_seconds=DEFAULTS.order_seconds if order_seconds is None else order_seconds,
+        )
 
 
 def _carry_out(screen: Screen, run: _Run) -> ExitStatus:

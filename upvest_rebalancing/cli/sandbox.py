@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, Literal, Unpack
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -16,7 +17,6 @@ from upvest_rebalancing.cli.screen import Screen
 from upvest_rebalancing.cli.statuses import ExitStatus
 from upvest_rebalancing.errors import ConfigurationError, InvalidRequestError
 from upvest_rebalancing.sandbox import Sandbox, SandboxConfig
-from upvest_rebalancing.sandbox.config import ConfigFields
 
 DEFAULTS = SandboxConfig()
 DEFAULT_FILE = Path("sandbox.env")
@@ -93,17 +93,18 @@ def sandbox(
     screen = Screen.open()
     with screen.reporting():
         _check_ours(env_file)
-        config = sandbox_config(
-            host=host,
-            port=port,
-            seed=seed,
-            key_type=_KEY_TYPES[key_type],
-            rate_limit=rate_limit or None,
-            rate_limit_kind=_LIMIT_KINDS[rate_limit_kind],
-            token_lifetime=token_lifetime,
-            order_seconds=order_seconds,
-            cancelled_share=cancelled_share,
-        )
+        with refused_values():
+            config = SandboxConfig(
+                host=host,
+                port=port,
+                seed=seed,
+                key_type=_KEY_TYPES[key_type],
+                rate_limit=rate_limit or None,
+                rate_limit_kind=_LIMIT_KINDS[rate_limit_kind],
+                token_lifetime=token_lifetime,
+                order_seconds=order_seconds,
+                cancelled_share=cancelled_share,
+            )
         try:
             run_until_stopped(_serve(screen, config, env_file, as_json=as_json))
         except StoppedError as stop:
@@ -114,20 +115,15 @@ def sandbox(
             raise typer.Exit(ExitStatus.FAILED) from None
 
 
-def sandbox_config(**fields: Unpack[ConfigFields]) -> SandboxConfig:
-    """Make the settings of a sandbox.
-
-    Args:
-        fields: The fields of `SandboxConfig` that are given.
-
-    Returns:
-        The settings.
+@contextmanager
+def refused_values() -> Iterator[None]:
+    """Turn a value that a sandbox's settings refuse into wrong input.
 
     Raises:
         InvalidRequestError: A value cannot be.
     """
     try:
-        return SandboxConfig(**fields)
+        yield
     except ValueError as error:
         raise InvalidRequestError(str(error)) from None
 
@@ -147,7 +143,11 @@ def _check_ours(env_file: Path) -> None:
 
 async def _serve(screen: Screen, config: SandboxConfig, env_file: Path, *, as_json: bool) -> None:
     async with Sandbox(config) as server:
-        path = server.write_env_file(env_file)
+        try:
+            path = server.write_env_file(env_file)
+        except (OSError, ValueError) as error:
+            message = f"{env_file} can't be written: {error}"
+            raise ConfigurationError(message) from None
         if as_json:
             screen.json({"url": server.url, "env_file": str(path)})
         else:
