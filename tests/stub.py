@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from upvest_rebalancing.client import RebalancingClient
-from upvest_rebalancing.connection import ClientOptions
+from upvest_rebalancing.options import ClientOptions
 from upvest_rebalancing.protocol.retries import RetryPolicy
 from upvest_rebalancing.settings import Settings
 

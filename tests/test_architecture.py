@@ -11,21 +11,24 @@ import upvest_rebalancing
 
 PACKAGE = Path(upvest_rebalancing.__file__).parent
 FLOORS = (
-    ("_version", "errors", "models", "events"),
+    ("_version", "errors", "models", "events", "identity"),
+    ("protocol.redaction",),
     (
         "protocol.messages",
         "protocol.keys",
-        "protocol.redaction",
         "protocol.retries",
         "protocol.pagination",
         "protocol.progress",
         "protocol.readings",
         "protocol.lookout",
         "protocol.pacing",
+        "protocol.clock",
     ),
     ("protocol.signatures", "protocol.codec"),
     ("protocol.endpoints", "protocol.tokens"),
-    ("settings", "transport", "authentication", "throttle", "failures"),
+    ("settings", "transport", "authentication", "throttle"),
+    ("attempts", "options"),
+    ("failures",),
     ("sender",),
     ("connection",),
     ("walking",),

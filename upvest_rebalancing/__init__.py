@@ -22,7 +22,6 @@ import logging
 from upvest_rebalancing._version import __version__
 from upvest_rebalancing.authentication import BearerMiddleware, SigningMiddleware, TokenSource
 from upvest_rebalancing.client import RebalancingClient
-from upvest_rebalancing.connection import ClientOptions
 from upvest_rebalancing.errors import (
     AnsweredError,
     AnswerTooLargeError,
@@ -59,6 +58,7 @@ from upvest_rebalancing.errors import (
     WaitTimeoutError,
 )
 from upvest_rebalancing.events import AttemptEvent, AttemptFinished, AttemptHook, AttemptStarted
+from upvest_rebalancing.identity import LIVE_URL, SANDBOX_URL
 from upvest_rebalancing.models import (
     Authentication,
     CancellationReason,
@@ -72,12 +72,15 @@ from upvest_rebalancing.models import (
     TriggeredExecution,
     WalkVerdict,
 )
+from upvest_rebalancing.options import ClientOptions
 from upvest_rebalancing.protocol.endpoints import new_idempotency_key
 from upvest_rebalancing.protocol.keys import SigningKey, load_private_key
 from upvest_rebalancing.protocol.retries import RetryBudget, RetryPolicy
 from upvest_rebalancing.protocol.signatures import Signer
+from upvest_rebalancing.protocol.tokens import Token
 from upvest_rebalancing.sender import Statistics
-from upvest_rebalancing.settings import LIVE_URL, SANDBOX_URL, Settings
+from upvest_rebalancing.settings import Settings
+from upvest_rebalancing.waiting import Watch
 from upvest_rebalancing.walking import OrderWalk
 
 __all__ = [
@@ -135,6 +138,7 @@ __all__ = [
     "SigningKey",
     "SigningMiddleware",
     "Statistics",
+    "Token",
     "TokenError",
     "TokenSource",
     "TooManyRequestsError",
@@ -143,6 +147,7 @@ __all__ = [
     "UnprocessableEntityError",
     "WaitTimeoutError",
     "WalkVerdict",
+    "Watch",
     "__version__",
     "load_private_key",
     "new_idempotency_key",

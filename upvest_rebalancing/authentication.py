@@ -107,13 +107,10 @@ class BearerMiddleware:
     Attributes:
         tokens: Where tokens come from.
         origin: The API's scheme, host and port; requests elsewhere pass untouched.
-        retry_unauthorized: Whether to renew and send again after a 401. The client turns it off:
-            its own loop does it, where it can be seen.
     """
 
     tokens: TokenSource
     origin: str
-    retry_unauthorized: bool = True
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -128,13 +125,31 @@ class BearerMiddleware:
         token = await self.tokens.get()
         request.headers["authorization"] = f"Bearer {token.access_token}"
         response = await handler(request)
-        if response.status != _UNAUTHORIZED or not self.retry_unauthorized:
+        if response.status != _UNAUTHORIZED:
             return response
         # A pool of one connection would deadlock on an answer that is still held.
         await response.read()
         self.tokens.reject(token)
         token = await self.tokens.get()
         request.headers["authorization"] = f"Bearer {token.access_token}"
+        return await handler(request)
+
+
+@attrs.frozen(eq=False)
+class OneToken:
+    """Add one token to one attempt: whoever sent it knows which token was refused.
+
+    Attributes:
+        token: The token.
+    """
+
+    token: Token
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Take part in aiohttp's chain of middlewares."""
+        request.headers["authorization"] = f"Bearer {self.token.access_token}"
         return await handler(request)
 
 
@@ -170,6 +185,9 @@ class SigningMiddleware:
         if not _is_at(request.url, self.origin):
             return await handler(request)
         headers = request.headers
+        if request.url.raw_path == TOKEN_PATH:
+            # A session or a .netrc may have added credentials that are none of this endpoint's.
+            headers.popall("authorization", None)
         # aiohttp sends */* unless told otherwise, and Upvest answers 406 to that.
         if headers.get("accept", "*/*") == "*/*":
             headers["accept"] = "application/json"

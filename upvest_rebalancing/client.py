@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self, Unpack
 
 from upvest_rebalancing.authentication import BearerMiddleware, SigningMiddleware
-from upvest_rebalancing.connection import ClientOptions, Connection
+from upvest_rebalancing.connection import Connection
 from upvest_rebalancing.errors import InvalidRequestError
 from upvest_rebalancing.models import (
     Authentication,
@@ -19,12 +19,14 @@ from upvest_rebalancing.models import (
     Page,
     TriggeredExecution,
 )
+from upvest_rebalancing.options import ClientOptions
 from upvest_rebalancing.protocol import codec, endpoints
 from upvest_rebalancing.protocol.endpoints import MAX_PAGE_SIZE, DateLike, Identifier
+from upvest_rebalancing.protocol.messages import Request
 from upvest_rebalancing.sender import Statistics
 from upvest_rebalancing.settings import DEFAULT_ENV_FILE, Settings
-from upvest_rebalancing.waiting import Waiter
-from upvest_rebalancing.walking import OrderWalk
+from upvest_rebalancing.waiting import Watch
+from upvest_rebalancing.walking import READ_AHEAD, OrderWalk
 
 DEFAULT_WAIT: Final = 600.0
 """Seconds that `RebalancingClient.wait` waits unless told otherwise."""
@@ -105,6 +107,15 @@ class RebalancingClient:
         return self._connection.sender.statistics
 
     @property
+    def clock_skew(self) -> float | None:
+        """Seconds that the server's clock is ahead of this machine's; None while unknown.
+
+        It is learnt from the ``Date`` of the server's answers, good to about a second, and better
+        after many. Signatures are corrected by it where the two are apart.
+        """
+        return self._connection.clock_skew
+
+    @property
     def middlewares(self) -> tuple[BearerMiddleware, SigningMiddleware]:
         """Bearer and signing, for a ``ClientSession`` that calls other endpoints of the API.
 
@@ -182,6 +193,7 @@ class RebalancingClient:
         end_date: DateLike | None = None,
         sort: str | None = None,
         order: str | None = None,
+        read_ahead: int = READ_AHEAD,
     ) -> OrderWalk:
         """List an execution's orders; nothing is sent until one iterates.
 
@@ -193,6 +205,7 @@ class RebalancingClient:
             end_date: Only orders up until this date (UTC).
             sort: The field to sort by; ``status``, the only one, is the server's default.
             order: The direction; ``ASC``, the only one, is the server's default.
+            read_ahead: Pages read at once; as many are held in memory at the most.
 
         Returns:
             The walk: ``async for`` over it, over its `pages`, or ask for its `total`.
@@ -201,6 +214,12 @@ class RebalancingClient:
             InvalidRequestError: An argument is not as the specification has it. Failures of
                 requests are raised while iterating, as `RequestError`.
         """
+        if page_size == 0:
+            raise InvalidRequestError(
+                "page_size is 0; 1 to 1000 is right (for the number of orders, use total())"
+            )
+        if read_ahead < 1:
+            raise InvalidRequestError(f"read_ahead is {read_ahead!r}; 1 or more is right")
         build = functools.partial(
             endpoints.orders,
             client_id=self.settings.client_id,
@@ -210,16 +229,16 @@ class RebalancingClient:
             sort=sort,
             order=order,
         )
-        if page_size == 0:
-            raise InvalidRequestError(
-                "page_size is 0; 1 to 1000 is right (for the number of orders, use total())"
-            )
         build(offset=offset, limit=page_size)
+        return OrderWalk(
+            read=functools.partial(self._read, build),
+            page_size=page_size,
+            start=offset,
+            read_ahead=read_ahead,
+        )
 
-        async def read(at: int, limit: int) -> Page:
-            return await self._connection.call(build(offset=at, limit=limit), codec.decode_page)
-
-        return OrderWalk(read=read, page_size=page_size, start=offset)
+    async def _read(self, build: Callable[..., Request], offset: int, limit: int) -> Page:
+        return await self._connection.call(build(offset=offset, limit=limit), codec.decode_page)
 
     async def wait(
         self,
@@ -233,7 +252,7 @@ class RebalancingClient:
         Args:
             execution_id: The execution.
             timeout: Seconds; None for no limit.
-            on_progress: Called with what is known after each reading of the list.
+            on_progress: Called with what is known after each look at the orders.
 
         Returns:
             The orders, with counts by status and by cancellation reason.
@@ -242,11 +261,33 @@ class RebalancingClient:
             WaitTimeoutError: Time ran out; what is known is in its `outcome`.
             RequestError: A call failed for good.
         """
-        waiter = Waiter(
+        return await self.watch(execution_id, timeout=timeout).last(on_progress)
+
+    def watch(self, execution_id: Identifier, *, timeout: float | None = DEFAULT_WAIT) -> Watch:
+        """Follow an execution's orders until every one is final; see `wait`.
+
+        Args:
+            execution_id: The execution.
+            timeout: Seconds from the first step on; None for no limit.
+
+        Returns:
+            An async iterator of what is known after each look at the orders. It raises what `wait`
+            raises, and goes on after a `RequestError` where one asks it to.
+
+        Raises:
+            InvalidRequestError: An argument is not as it has to be.
+        """
+        if timeout is not None and not timeout >= 0:
+            raise InvalidRequestError(f"timeout is {timeout!r}; seconds, 0 or more, are right")
+        build = functools.partial(
+            endpoints.orders, client_id=self.settings.client_id, execution_id=execution_id
+        )
+        build(offset=0, limit=0)
+        return Watch(
             execution=functools.partial(self.execution, execution_id),
-            orders=functools.partial(self.orders, execution_id),
+            read=functools.partial(self._read, build),
+            timeout=timeout,
             clock=self._connection.clock,
             sleep=asyncio.sleep,
             jitter=self._connection.jitter,
         )
-        return await waiter.wait(timeout, on_progress)

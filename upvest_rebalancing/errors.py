@@ -6,10 +6,10 @@
     ├── ConfigurationError          settings are missing or wrong; every problem is named
     │   └── KeyLoadError            the private key can't be used, and why
     ├── InvalidRequestError         an argument was refused, nothing was sent; a ValueError too
-    ├── ClientClosedError           the client was used outside its ``async with`` block
     ├── WaitTimeoutError            orders were not final in time; carries what is known so far
     └── RequestError                one call failed; carries its attempts and its idempotency key
         ├── NotSentError            no attempt reached the server
+        │   ├── ClientClosedError   the client was used outside its ``async with`` block
         │   ├── DeadlineExceededError  the deadline passed before anything was sent
         │   └── TokenError          no access token could be had, so the call was not made
         │       └── ScopeError      the token lacks scopes that were asked for
@@ -155,11 +155,6 @@ class InvalidRequestError(RebalancingError, ValueError):
 
 
 @_error
-class ClientClosedError(RebalancingError):
-    """The client was used before ``async with`` entered or after it left."""
-
-
-@_error
 class WaitTimeoutError(RebalancingError):
     """Orders were not final in time.
 
@@ -183,6 +178,7 @@ class RequestError(RebalancingError):
         attempts: What each attempt did, oldest first.
         request_id: The server's correlation id of the last answer that had one.
         reason: Why no further attempt was made, in words.
+        resume_offset: Where in a list to go on, for a page of a walk; None for every other call.
     """
 
     operation: str = ""
@@ -192,6 +188,7 @@ class RequestError(RebalancingError):
     attempts: tuple[Attempt, ...] = ()
     request_id: str | None = None
     reason: str | None = None
+    resume_offset: int | None = None
 
     @property
     def may_have_been_executed(self) -> bool:
@@ -209,6 +206,11 @@ class NotSentError(RequestError):
 
 
 @_error
+class ClientClosedError(NotSentError):
+    """The client was used before ``async with`` entered or after it left, or closed meanwhile."""
+
+
+@_error
 class DeadlineExceededError(NotSentError):
     """The deadline over all attempts passed before anything was sent."""
 
@@ -221,11 +223,15 @@ class TokenError(NotSentError):
         status: The HTTP status of the token endpoint's answer, where it answered.
         error: The OAuth error code (RFC 6749, section 5.2) or the problem's type, where given.
         detail: What the token endpoint said, where it said something.
+        retry_after: Seconds that the token endpoint asked to wait, where it asked.
+        token_attempts: What each attempt at the token endpoint did, oldest first.
     """
 
     status: int | None = None
     error: str | None = None
     detail: str | None = None
+    retry_after: float | None = None
+    token_attempts: tuple[Attempt, ...] = ()
 
 
 @_error

@@ -1,55 +1,67 @@
-"""Choose the error for a call that got no answer, and complete every error with its call.
+"""Choose the error for a call that failed, and complete every error with its call.
 
-For a call that changes something, the attempt that says most about the effect wins over the last
-one: "never sent" is only said where no attempt was.
+The attempt that says most wins over the last one: "never sent" is only said where no attempt was
+sent, and an outcome that is unknown is not hidden by what came after it, short of an answer.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TypeVar
 
+from upvest_rebalancing.attempts import Call, Result
 from upvest_rebalancing.errors import (
     Attempt,
     AttemptOutcome,
+    ClientClosedError,
     DeadlineExceededError,
     NotSentError,
     OutcomeUnknownError,
     RequestError,
     TokenError,
 )
+from upvest_rebalancing.protocol.codec import decode_error
 from upvest_rebalancing.protocol.messages import Request
 
 _Error = TypeVar("_Error", bound=RequestError)
 
 
-def unanswered(
-    request: Request, attempts: Sequence[Attempt], cause: Exception | None
-) -> RequestError:
-    """Make the error for a call whose last attempt brought no answer.
+def failure(call: Call, result: Result, now: datetime) -> RequestError:
+    """Make the error for a call that failed for good.
 
     Args:
-        request: The call.
-        attempts: Its attempts, oldest first; at least one.
-        cause: What the last attempt failed with; None where time ran out before it was sent.
+        call: The call; the attempt that ended it is the last of its attempts.
+        result: What that attempt brought.
+        now: The time.
 
     Returns:
         The error, to be completed by `complete`.
     """
-    last = attempts[-1]
-    if last.outcome is AttemptOutcome.UNKNOWN:
-        return OutcomeUnknownError(_with_consequence(f"no complete answer: {last.error}", request))
-    earlier = next((a for a in reversed(attempts) if a.may_have_been_executed), None)
-    if earlier is not None and not request.is_safe:
-        text = f"no complete answer: {last.error}; attempt {earlier.number} before: {earlier.error}"
+    if result.response is not None:
+        return decode_error(result.response, now)
+    request, last = call.request, call.attempts[-1]
+    unknown = _latest(call.attempts, AttemptOutcome.UNKNOWN)
+    if unknown is not None:
+        text = f"no complete answer: {unknown.error}"
+        if unknown is not last:
+            text += f" (attempt {unknown.number}); after that: {last.error}"
         return OutcomeUnknownError(_with_consequence(text, request))
-    if isinstance(cause, TokenError):
+    if call.last_answer is not None:
+        error = decode_error(call.last_answer, now)
+        error.message += f"; after that: {last.error}"
+        return error
+    if isinstance(result.error, TokenError | ClientClosedError):
         # Every waiter for the token got the same object, and each completes its own.
-        return copy.copy(cause)
-    if cause is None:
+        return copy.copy(result.error)
+    if result.error is None:
         return DeadlineExceededError(f"nothing was sent: {last.error}")
     return NotSentError(f"nothing was sent: {last.error}")
+
+
+def _latest(attempts: Sequence[Attempt], outcome: AttemptOutcome) -> Attempt | None:
+    return next((a for a in reversed(attempts) if a.outcome is outcome), None)
 
 
 def complete(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, TypeAlias
 from uuid import UUID
@@ -220,6 +220,7 @@ class WalkVerdict:
         pages: Pages read.
         repeats: Rows that came more than once.
         reason: Why the walk ended, in words.
+        quiet_passes: Whole passes over the list, the last ones, that brought no new order.
     """
 
     complete: bool
@@ -228,6 +229,7 @@ class WalkVerdict:
     pages: int
     repeats: int
     reason: str
+    quiet_passes: int = 0
 
     @property
     def missing(self) -> int:
@@ -244,41 +246,40 @@ class ExecutionOutcome:
         orders: The latest reading of each order seen, one per order id.
         expected: How many orders there should be.
         verdict: The last reading's verdict on completeness.
-        readings: How many times the list was read.
+        readings: How many times the list was looked at.
         elapsed: Seconds spent waiting.
+        by_status: The number of orders by status.
+        by_cancellation_reason: How many were cancelled, by reason; UNKNOWN where none was given.
     """
 
     execution_id: UUID
-    orders: tuple[ExecutionOrder, ...] = attrs.field(repr=False)
+    orders: Sequence[ExecutionOrder] = attrs.field(repr=False)
     expected: int
     verdict: WalkVerdict | None = None
     readings: int = 0
     elapsed: float = 0.0
+    by_status: Counter[OrderStatus] = attrs.field(eq=False)
+    by_cancellation_reason: Counter[CancellationReason] = attrs.field(eq=False)
+
+    @by_status.default
+    def _count_by_status(self) -> Counter[OrderStatus]:
+        return Counter(order.status for order in self.orders)
+
+    @by_cancellation_reason.default
+    def _count_by_reason(self) -> Counter[CancellationReason]:
+        cancelled = (o for o in self.orders if o.status is OrderStatus.CANCELLED)
+        return Counter(o.cancellation_reason or CancellationReason.UNKNOWN for o in cancelled)
 
     @property
     def is_final(self) -> bool:
         """Tell whether every expected order was seen and is in a final status."""
-        return len(self.orders) >= self.expected and all(o.status.is_final for o in self.orders)
+        return len(self.orders) >= self.expected and all(s.is_final for s in self.by_status)
 
     @property
     def by_account(self) -> dict[UUID, ExecutionOrder]:
         """Map each account to its order; the one that changed last where there are several."""
         ordered = sorted(self.orders, key=lambda order: order.updated_at)
         return {order.account_id: order for order in ordered}
-
-    @property
-    def by_status(self) -> Counter[OrderStatus]:
-        """Count the orders by status."""
-        return Counter(order.status for order in self.orders)
-
-    @property
-    def by_cancellation_reason(self) -> Counter[CancellationReason]:
-        """Count the cancelled orders by reason; UNKNOWN where none was given."""
-        return Counter(
-            order.cancellation_reason or CancellationReason.UNKNOWN
-            for order in self.orders
-            if order.status is OrderStatus.CANCELLED
-        )
 
 
 @attrs.frozen(kw_only=True)

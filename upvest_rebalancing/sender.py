@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
 import aiohttp
 import attrs
 
+from upvest_rebalancing.attempts import Attempter, Call, Result
 from upvest_rebalancing.authentication import TokenSource
-from upvest_rebalancing.errors import (
-    Attempt,
-    AttemptOutcome,
-    RequestError,
-    TokenError,
-)
-from upvest_rebalancing.events import AttemptFinished, AttemptHook, AttemptStarted
-from upvest_rebalancing.failures import complete, unanswered
-from upvest_rebalancing.protocol.codec import decode_error, retry_after
+from upvest_rebalancing.errors import Attempt, AttemptOutcome
+from upvest_rebalancing.events import AttemptEvent, AttemptFinished, AttemptHook, AttemptStarted
+from upvest_rebalancing.failures import complete, failure
+from upvest_rebalancing.protocol.clock import ServerClock
+from upvest_rebalancing.protocol.codec import retry_after
 from upvest_rebalancing.protocol.messages import Request, Response
+from upvest_rebalancing.protocol.pacing import REFUSALS
 from upvest_rebalancing.protocol.redaction import shown_headers
 from upvest_rebalancing.protocol.retries import (
     GiveUp,
@@ -32,15 +28,15 @@ from upvest_rebalancing.protocol.retries import (
     RetryPolicy,
     Wait,
     decide,
+    parse_http_date,
 )
-from upvest_rebalancing.protocol.tokens import Token
 from upvest_rebalancing.throttle import Throttle
-from upvest_rebalancing.transport import Transport, TransportError
+from upvest_rebalancing.transport import Transport
 
 logger = logging.getLogger("upvest_rebalancing")
 
 _UNAUTHORIZED: Final = 401
-_SLOW_DOWN: Final = frozenset({429, 503})
+_TOO_MANY_REQUESTS: Final = 429
 
 
 @attrs.frozen(kw_only=True)
@@ -77,48 +73,28 @@ class Answer:
     sent_at: float
 
 
-@attrs.define
-class _Call:
-    """One logical call in progress."""
-
-    request: Request
-    started: float
-    attempts: list[Attempt] = attrs.field(factory=list)
-    renewed: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class _Result:
-    """What one attempt brought: an answer, or what went wrong."""
-
-    began: float
-    outcome: AttemptOutcome
-    response: Response | None = None
-    token: Token | None = None
-    error: Exception | None = None
-    words: str | None = None
-    is_passing: bool = True
-
-
 @attrs.define(eq=False, kw_only=True)
 class Sender:
     """Send requests until they are answered, or until there is a reason to give up.
 
     Attributes:
-        transport: Makes single attempts.
+        transport: Sends single attempts.
         throttle: Admits them.
+        signing: Signs them; the innermost middleware.
         policy: How often and how long to try.
         budget: Keeps retries in proportion; shared by all calls of a client.
         attempt_timeout: Seconds for one attempt.
         clock: Gives seconds that never go back.
-        now: Gives the time of day, aware.
         sleep: Sleeps for seconds.
         jitter: Picks a pause between 0 and the longest.
         hook: Told of every attempt; None for nobody.
+        now: Gives the time of day, aware.
+        server_clock: Learns the server's time from its answers.
     """
 
     transport: Transport
     throttle: Throttle
+    signing: aiohttp.ClientMiddlewareType
     policy: RetryPolicy
     budget: RetryBudget
     attempt_timeout: float
@@ -127,8 +103,23 @@ class Sender:
     jitter: Jitter
     hook: AttemptHook | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    server_clock: ServerClock = attrs.field(factory=ServerClock)
+    _attempter: Attempter = attrs.field(init=False)
     _counts: Counter[str] = attrs.field(factory=Counter, init=False)
     _answers: Counter[int] = attrs.field(factory=Counter, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._attempter = Attempter(
+            transport=self.transport,
+            throttle=self.throttle,
+            policy=self.policy,
+            attempt_timeout=self.attempt_timeout,
+            clock=self.clock,
+            server_clock=self.server_clock,
+            signing=self.signing,
+            on_answer=self._learn,
+            on_cancelled=self._finish,
+        )
 
     @property
     def statistics(self) -> Statistics:
@@ -139,20 +130,12 @@ class Sender:
         """Count an access token that was obtained."""
         self._counts["tokens"] += 1
 
-    async def send(
-        self,
-        request: Request,
-        *,
-        middlewares: Sequence[aiohttp.ClientMiddlewareType],
-        tokens: TokenSource | None = None,
-    ) -> Answer:
+    async def send(self, request: Request, tokens: TokenSource | None = None) -> Answer:
         """Send a request, with retries.
 
         Args:
             request: What to send; every attempt sends the same bytes and idempotency key.
-            middlewares: Bearer and signing.
-            tokens: Where the bearer takes its tokens from; None for the token request itself,
-                which takes no place in the throttle: those who hold one wait for the token.
+            tokens: Where the bearer takes its tokens from; None for the token request itself.
 
         Returns:
             The answer, with a status of success.
@@ -160,112 +143,90 @@ class Sender:
         Raises:
             RequestError: The call failed for good.
         """
-        call = _Call(request, started=self.clock())
+        call = Call(request, started=self.clock())
         self._counts["calls"] += 1
         while True:
-            result = await self._attempt(call, middlewares, tokens)
-            if result.response is not None and result.response.is_success:
-                if not result.response.too_large:
-                    self._finish(call, result, None, None)
-                    self.budget.succeed()
-                    return Answer(
-                        response=result.response,
-                        attempts=tuple(call.attempts),
-                        sent_at=result.began,
-                    )
-            elif self._renews_token(call, result, tokens):
-                self._finish(call, result, None, 0.0)
+            refusal = self._begin(call)
+            result = refusal or await self._attempter.make(call, tokens)
+            response = result.response
+            if response is not None and response.is_success and not response.too_large:
+                self._finish(call, result)
+                self.budget.succeed()
+                return Answer(
+                    response=response, attempts=tuple(call.attempts), sent_at=result.began
+                )
+            call.last_answer = response or call.last_answer
+            if self._repairs(call, result, tokens):
+                call.repairs += 1
+                self._finish(call, result, wait=0.0)
                 continue
-            seconds, reason = self._decide(call, result)
-            if seconds is None:
-                self._fail(call, result, reason)
-            await self.sleep(seconds)
+            await self.sleep(self._pause(call, result))
 
-    async def _attempt(
-        self,
-        call: _Call,
-        middlewares: Sequence[aiohttp.ClientMiddlewareType],
-        tokens: TokenSource | None,
-    ) -> _Result:
-        request, began = call.request, self.clock()
+    def _begin(self, call: Call) -> Result | None:
+        """Tell the hook of an attempt; where it refuses a later one, that is how it ends."""
         number = len(call.attempts) + 1
-        if self.hook is not None:
-            self.hook(
+        began = self.clock()
+        try:
+            self._tell(
                 AttemptStarted(
-                    operation=request.operation,
-                    method=request.method,
-                    target=request.target,
-                    idempotency_key=request.idempotency_key,
+                    operation=call.request.operation,
+                    method=call.request.method,
+                    target=call.request.target,
+                    idempotency_key=call.request.idempotency_key,
                     number=number,
                 )
             )
+        except Exception as error:
+            if number == 1:
+                raise
+            # What the attempts before may have done must not be hidden by the hook's error.
+            return Result(
+                began=began,
+                outcome=AttemptOutcome.NOT_SENT,
+                error=error,
+                words=f"the hook refused the attempt ({type(error).__name__})",
+                is_passing=False,
+            )
         self._counts["requests"] += 1
         self._counts["retries"] += number > 1
-        left = max(0.0, self.policy.deadline - (began - call.started))
-        admitted = False
-        token: Token | None = None
-        place: AbstractAsyncContextManager[None] = nullcontext()
-        try:
-            async with asyncio.timeout(left) as deadline:
-                if tokens is None:
-                    await self.throttle.pace()
-                else:
-                    # Fetched before a place is taken, so that its own retries block nobody.
-                    token = await tokens.get()
-                    place = self.throttle.admit()
-                async with place:
-                    admitted = True
-                    # The transport has its own, finer reckoning of what was sent.
-                    deadline.reschedule(None)
-                    began = self.clock()
-                    timeout = min(
-                        self.attempt_timeout,
-                        max(0.001, self.policy.deadline - (began - call.started)),
-                    )
-                    response = await self.transport.send(
-                        request, middlewares=middlewares, timeout=timeout
-                    )
-        except TransportError as error:
-            return _Result(
-                began=began,
-                outcome=error.outcome,
-                token=token,
-                error=error,
-                words=error.message,
-                is_passing=error.is_passing,
-            )
-        except TokenError as error:
-            return _Result(
-                began=began,
-                outcome=AttemptOutcome.NOT_SENT,
-                error=error,
-                words=error.message,
-                is_passing=False,
-            )
-        except TimeoutError:
-            return _Result(
-                began=began,
-                outcome=AttemptOutcome.NOT_SENT,
-                words="the deadline passed while waiting to send",
-                is_passing=False,
-            )
-        except asyncio.CancelledError:
-            outcome = AttemptOutcome.UNKNOWN if admitted else AttemptOutcome.NOT_SENT
-            self._finish(call, _Result(began=began, outcome=outcome, words="cancelled"), None, None)
-            raise
-        return _Result(began=began, outcome=AttemptOutcome.ANSWERED, response=response, token=token)
+        return None
 
-    def _renews_token(self, call: _Call, result: _Result, tokens: TokenSource | None) -> bool:
+    def _learn(self, response: Response, began: float) -> None:
+        is_refused = response.status in REFUSALS
+        self.throttle.answered(
+            response.status,
+            sent_at=began,
+            retry_after=retry_after(response, self.now()) if is_refused else None,
+            policy=response.headers.get("ratelimit-policy"),
+        )
+        date = parse_http_date(response.headers.get("date"))
+        if date is None or response.headers.get("age", "0") != "0":
+            # A cache says when the answer was made, not when it was given.
+            return
+        received = self.now().timestamp()
+        # By the clock as it is now: it may have jumped since the request was sent.
+        sent = received - max(0.0, self.clock() - began)
+        if self.server_clock.observe(date=date.timestamp(), sent=sent, received=received):
+            logger.warning(
+                "the server's clock is %+.1f s from this machine's; signatures are corrected",
+                self.server_clock.correction,
+            )
+
+    def _repairs(self, call: Call, result: Result, tokens: TokenSource | None) -> bool:
+        """Mend what a 401 may be due to, each cause once: the clock, or else the token."""
         if result.response is None or result.response.status != _UNAUTHORIZED:
             return False
-        if tokens is None or result.token is None or call.renewed:
+        if not call.is_corrected and self.server_clock.explains(result.correction):
+            call.is_corrected = True
+            return True
+        if tokens is None or result.token is None or call.is_renewed:
             return False
         tokens.reject(result.token)
-        call.renewed = True
+        call.is_renewed = True
         return True
 
-    def _decide(self, call: _Call, result: _Result) -> tuple[float | None, str]:
-        """Give the seconds to wait before the next attempt, or None and the reason to give up."""
+    def _pause(self, call: Call, result: Result) -> float:
+        """Give the seconds to wait before the next attempt, or raise the call's error."""
         response = result.response
         asked = None if response is None else retry_after(response, self.now())
         status = None if response is None else response.status
@@ -275,25 +236,29 @@ class Sender:
         else:
             decision = decide(
                 self.policy,
-                attempt=len(call.attempts) + 1,
+                attempt=len(call.attempts) + 1 - call.repairs,
                 outcome=result.outcome,
                 status=status,
                 retry_after=asked,
                 elapsed=self.clock() - call.started,
                 jitter=self.jitter,
             )
-        if isinstance(decision, Wait) and not self.budget.spend():
+        # A 429 costs the server little, and the throttle keeps those that follow in proportion.
+        is_paid = status != _TOO_MANY_REQUESTS
+        if isinstance(decision, Wait) and is_paid and not self.budget.spend():
             decision = GiveUp("the client's retry budget is used up: too many calls fail")
         if isinstance(decision, GiveUp):
-            self._finish(call, result, asked, None)
-            return None, decision.reason
-        if status in _SLOW_DOWN:
-            self.throttle.pause(decision.seconds)
+            self._finish(call, result, asked)
+            self._fail(call, result, decision.reason)
         self._finish(call, result, asked, decision.seconds)
-        return decision.seconds, ""
+        return decision.seconds
 
     def _finish(
-        self, call: _Call, result: _Result, asked: float | None, wait: float | None
+        self,
+        call: Call,
+        result: Result,
+        asked: float | None = None,
+        wait: float | None = None,
     ) -> None:
         request, response = call.request, result.response
         status = None if response is None else response.status
@@ -323,27 +288,26 @@ class Sender:
                 words or f"HTTP {status}",
                 attempt.duration * 1000,
                 shown_headers(request.headers),
-                None if response is None else shown_headers(response.headers),
+                None if response is None else shown_headers(response.headers, response.secrets),
             )
-        if self.hook is None:
-            return
-        event = AttemptFinished(
-            operation=request.operation,
-            method=request.method,
-            target=request.target,
-            idempotency_key=request.idempotency_key,
-            attempt=attempt,
-        )
         try:
-            self.hook(event)
+            self._tell(
+                AttemptFinished(
+                    operation=request.operation,
+                    method=request.method,
+                    target=request.target,
+                    idempotency_key=request.idempotency_key,
+                    attempt=attempt,
+                )
+            )
         except Exception:
             # The answer of a trigger must not be lost to a metric that could not be counted.
             logger.exception("the hook failed on a finished attempt")
 
-    def _fail(self, call: _Call, result: _Result, reason: str) -> NoReturn:
-        error: RequestError
-        if result.response is not None:
-            error = decode_error(result.response, self.now())
-        else:
-            error = unanswered(call.request, call.attempts, result.error)
+    def _tell(self, event: AttemptEvent) -> None:
+        if self.hook is not None:
+            self.hook(event)
+
+    def _fail(self, call: Call, result: Result, reason: str) -> NoReturn:
+        error = failure(call, result, self.now())
         raise complete(error, call.request, call.attempts, reason) from result.error

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Self
-from urllib.parse import urlsplit
-from uuid import UUID
 
 import attrs
 from dotenv import dotenv_values
 
 from upvest_rebalancing.errors import ConfigurationError, KeyLoadError
+from upvest_rebalancing.identity import (
+    SANDBOX_URL,
+    check_base_url,
+    check_client_id,
+    check_key_id,
+    check_scopes,
+    check_secret,
+)
 from upvest_rebalancing.protocol.keys import SigningKey, load_private_key
 
-SANDBOX_URL: Final = "https://sandbox.upvest.co"
-LIVE_URL: Final = "https://api.upvest.co"
 DEFAULT_SCOPES: Final = ("portfolios:admin",)
 """What rebalancing needs: the specification lets it trigger and read."""
 PREFIX: Final = "UPVEST_API_"
@@ -33,7 +35,7 @@ DEFAULT_ENV_FILE: Final = ".env"
 _KEY = "HTTP_SIGN_PRIVATE_KEY"
 _KEY_SOURCES = (f"{_KEY}_FILENAME", _KEY, f"{_KEY}_BASE64")
 _PASSPHRASE = f"{_KEY}_PASSPHRASE"
-_SCOPE_PATTERN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, section 3.3
+_LONGEST_NAME: Final = 300
 
 
 @attrs.frozen(kw_only=True)
@@ -55,6 +57,17 @@ class Settings:
     client_secret: str = attrs.field(repr=False)
     private_key: SigningKey
     scopes: tuple[str, ...] = DEFAULT_SCOPES
+
+    def __attrs_post_init__(self) -> None:
+        problems: list[str] = []
+        check_base_url("base_url", self.base_url, problems)
+        check_key_id("key_id", self.key_id, problems)
+        check_client_id("client_id", self.client_id, problems)
+        check_secret("client_secret", self.client_secret, problems)
+        check_scopes("scopes", self.scopes, problems)
+        if not hasattr(self.private_key, "sign"):
+            problems.append("private_key is no key; load_private_key() makes one from a PEM")
+        _raise(problems)
 
     @classmethod
     def from_env(
@@ -82,7 +95,8 @@ class Settings:
             private_key: The PEM itself, in place of ``UPVEST_API_HTTP_SIGN_PRIVATE_KEY``, of the
                 same name with ``_FILENAME`` and of the same name with ``_BASE64``.
             passphrase: In place of ``UPVEST_API_HTTP_SIGN_PRIVATE_KEY_PASSPHRASE``.
-            scopes: In place of ``UPVEST_API_SCOPES`` (comma-separated there).
+            scopes: In place of ``UPVEST_API_SCOPES``; a text is read as that variable is, which
+                is comma-separated.
 
         Returns:
             The settings.
@@ -97,7 +111,7 @@ class Settings:
             "KEY_ID": key_id,
             "CLIENT_ID": client_id,
             "CLIENT_SECRET": client_secret,
-            "SCOPES": None if scopes is None else ",".join(scopes),
+            "SCOPES": scopes if scopes is None or isinstance(scopes, str) else ",".join(scopes),
             _PASSPHRASE: _as_text(passphrase),
         }
         values |= {name: value for name, value in arguments.items() if value is not None}
@@ -105,21 +119,36 @@ class Settings:
             values = {name: v for name, v in values.items() if name not in _KEY_SOURCES}
             values[_KEY] = _as_text(private_key) or ""
         key = _private_key(values, problems)
-        settings = {
-            "base_url": _base_url(values.get("BASE_URL", SANDBOX_URL), problems),
-            "key_id": _header_safe("KEY_ID", values, problems),
-            "client_id": _client_id(values, problems),
-            "client_secret": _required("CLIENT_SECRET", values, problems),
-            "scopes": _scopes(values, problems),
-        }
-        if problems or key is None:
-            text = "the configuration is not usable:\n" + "\n".join(f"- {p}" for p in problems)
-            raise ConfigurationError(text, problems=tuple(problems))
-        return cls(private_key=key, **settings)  # type: ignore[arg-type]
+        base = values.get("BASE_URL", SANDBOX_URL).rstrip("/")
+        names = values.get("SCOPES")
+        asked = DEFAULT_SCOPES if names is None else tuple(names.replace(",", " ").split())
+        found = {name: values.get(name, "") for name in ("KEY_ID", "CLIENT_ID", "CLIENT_SECRET")}
+        check_base_url(f"{PREFIX}BASE_URL", base, problems)
+        check_key_id(f"{PREFIX}KEY_ID", found["KEY_ID"], problems)
+        check_client_id(f"{PREFIX}CLIENT_ID", found["CLIENT_ID"], problems)
+        check_secret(f"{PREFIX}CLIENT_SECRET", found["CLIENT_SECRET"], problems)
+        check_scopes(f"{PREFIX}SCOPES", asked, problems)
+        _raise(problems)
+        assert key is not None  # noqa: S101 - or there would have been a problem
+        return cls(
+            base_url=base,
+            key_id=found["KEY_ID"],
+            client_id=found["CLIENT_ID"],
+            client_secret=found["CLIENT_SECRET"],
+            private_key=key,
+            scopes=tuple(dict.fromkeys(asked)),
+        )
+
+
+def _raise(problems: Iterable[str]) -> None:
+    found = tuple(problems)
+    if found:
+        text = "the configuration is not usable:\n" + "\n".join(f"- {p}" for p in found)
+        raise ConfigurationError(text, problems=found)
 
 
 def _as_text(value: bytes | str | None) -> str | None:
-    # Latin-1 keeps every byte, and UTF-8 of a passphrase's text is what OpenSSL is handed.
+    # Bytes that are no UTF-8 come out again as they went in, below.
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
@@ -130,7 +159,12 @@ def _read(
     if env_file is not None:
         path = Path(env_file)
         if path.is_file():
-            found |= {n: v for n, v in dotenv_values(path).items() if v is not None}
+            try:
+                found |= {n: v for n, v in dotenv_values(path).items() if v is not None}
+            except (OSError, UnicodeDecodeError) as error:
+                # The decoding error holds the whole file, secrets and all; it is not kept.
+                why = error.strerror if isinstance(error, OSError) else "it is not in UTF-8"
+                problems.append(f"the environment file {str(path)!r} can't be read: {why}")
         elif str(env_file) != DEFAULT_ENV_FILE:
             problems.append(f"the environment file {str(path)!r} does not exist")
     found |= environ
@@ -139,76 +173,6 @@ def _read(
         for name, value in found.items()
         if name.startswith(PREFIX) and value != ""
     }
-
-
-def _required(name: str, values: Mapping[str, str], problems: list[str]) -> str:
-    value = values.get(name, "")
-    if not value:
-        problems.append(f"{PREFIX}{name} is missing")
-    return value
-
-
-def _header_safe(name: str, values: Mapping[str, str], problems: list[str]) -> str:
-    value = _required(name, values, problems)
-    if value and not (value.isascii() and value.isprintable()):
-        problems.append(f"{PREFIX}{name} is {value!r}; printable ASCII characters are right")
-    return value
-
-
-def _client_id(values: Mapping[str, str], problems: list[str]) -> str:
-    value = _required("CLIENT_ID", values, problems)
-    try:
-        return str(UUID(value)) if value else ""
-    except ValueError:
-        problems.append(f"{PREFIX}CLIENT_ID is {value!r}; a UUID is right")
-        return ""
-
-
-def _scopes(values: Mapping[str, str], problems: list[str]) -> tuple[str, ...]:
-    text = values.get("SCOPES")
-    if text is None:
-        return DEFAULT_SCOPES
-    scopes = tuple(dict.fromkeys(text.replace(",", " ").split()))
-    if not scopes:
-        problems.append(f"{PREFIX}SCOPES names no scope; 'portfolios:admin' is what is needed")
-    problems.extend(
-        f"{PREFIX}SCOPES has {scope!r}, which is no scope; 'portfolios:admin' is one"
-        for scope in scopes
-        if not _SCOPE_PATTERN.fullmatch(scope)
-    )
-    return scopes
-
-
-def _base_url(value: str, problems: list[str]) -> str:
-    right = f"{SANDBOX_URL!r} or {LIVE_URL!r} is right"
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
-        problems.append(f"{PREFIX}BASE_URL is no URL ({error}); {right}")
-        return value
-    if parts.username is not None or parts.password is not None:
-        # The value is not repeated: it carries a password.
-        problems.append(f"{PREFIX}BASE_URL has a user or a password in it; {right}")
-    elif parts.scheme not in {"https", "http"} or not host:
-        problems.append(f"{PREFIX}BASE_URL is {value!r}; {right}")
-    elif parts.path.strip("/") or parts.query or parts.fragment:
-        problems.append(f"{PREFIX}BASE_URL is {value!r}; it must end after the host: {right}")
-    elif parts.scheme == "http" and not _is_loopback(host):
-        problems.append(
-            f"{PREFIX}BASE_URL is {value!r}: credentials are not sent over plain http, except to "
-            f"this machine itself; {right}"
-        )
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _private_key(values: Mapping[str, str], problems: list[str]) -> SigningKey | None:
@@ -227,18 +191,23 @@ def _private_key(values: Mapping[str, str], problems: list[str]) -> SigningKey |
         return load_private_key(pem, passphrase)
     except KeyLoadError as error:
         hint = f" (passphrase: {PREFIX}{_PASSPHRASE})" if "passphrase" in error.message else ""
-        shown = f" = {values[name]!r}" if name.endswith("_FILENAME") else ""
-        problems.append(f"{PREFIX}{name}{shown}: {error.message}{hint}")
+        problems.append(f"{PREFIX}{name}{_file_name(name, values[name])}: {error.message}{hint}")
         return None
+
+
+def _file_name(name: str, value: str) -> str:
+    # A PEM that was put where its file's name belongs must not be shown.
+    is_name = name.endswith("_FILENAME") and len(value) <= _LONGEST_NAME and value.isprintable()
+    return f" = {value!r}" if is_name and "-----" not in value else ""
 
 
 def _pem(name: str, value: str, problems: list[str]) -> bytes | None:
     if name.endswith("_FILENAME"):
         try:
             return Path(value).read_bytes()
-        except OSError as error:
-            why = error.strerror or "it can't be read"
-            problems.append(f"{PREFIX}{name} = {value!r}: {why}")
+        except (OSError, ValueError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or "this is no file name"
+            problems.append(f"{PREFIX}{name}{_file_name(name, value)}: {why}")
             return None
     if name.endswith("_BASE64"):
         try:
@@ -247,5 +216,5 @@ def _pem(name: str, value: str, problems: list[str]) -> bytes | None:
             problems.append(f"{PREFIX}{name} is no base64; the base64 of the PEM file is right")
             return None
     # Deployment tools often can't put a line break into a variable and write \n instead.
-    text = value if "\n" in value else value.replace("\\n", "\n")
+    text = value.replace("\\r\\n", "\n").replace("\\n", "\n")
     return text.encode("utf-8", "surrogateescape")

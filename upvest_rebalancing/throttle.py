@@ -1,61 +1,194 @@
 """Hold requests back: by number, by rate, and all together when the server asks for it.
 
 There are never more at once than there are connections. A request is admitted before it is
-signed: a signature that waits for a connection grows old.
+signed: a signature that waits for a connection grows old. How fast they go is decided by
+`upvest_rebalancing.protocol.pacing`; here they stand in line, with one timer for all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol, TypeAlias
 
 import attrs
 
+from upvest_rebalancing.errors import ClientClosedError
+from upvest_rebalancing.protocol.pacing import Pacing, Reservation
 
-@attrs.define(eq=False)
+
+class Timer(Protocol):
+    """Something that was scheduled, and can be called off."""
+
+    def cancel(self) -> None:
+        """Call it off."""
+
+
+Schedule: TypeAlias = Callable[[float, Callable[[], None]], Timer]
+"""Take seconds and a callback, and call it back after them."""
+
+# Ordered for a first one and a removal that both take the same time in a line of any length.
+_Line: TypeAlias = OrderedDict[asyncio.Future[Reservation], None]
+
+
+def call_later(seconds: float, callback: Callable[[], None]) -> Timer:
+    """Schedule a callback on the running event loop."""
+    return asyncio.get_running_loop().call_later(seconds, callback)
+
+
+@attrs.define(eq=False, kw_only=True)
 class Throttle:
     """Admit requests one by one, in the order in which they asked.
 
+    Each admission wakes one task, however many wait. All methods are for one event loop's thread.
+
     Attributes:
         concurrency: Requests under way at once, at the most.
-        rate: Requests per second, evenly spaced; None for no limit.
+        pacing: Says when the next one may go.
         clock: Gives seconds that never go back.
-        sleep: Sleeps for seconds.
+        schedule: Calls back after so many seconds; for tests.
+        obeys_policies: Whether a limit that the server tells in ``RateLimit-Policy`` counts.
     """
 
     concurrency: int
-    rate: float | None
+    pacing: Pacing
     clock: Callable[[], float]
-    sleep: Callable[[float], Awaitable[None]]
-    _slots: asyncio.Semaphore = attrs.field(init=False)
-    _next: float = attrs.field(default=0.0, init=False)
-    _paused_until: float = attrs.field(default=0.0, init=False)
+    schedule: Schedule = call_later
+    obeys_policies: bool = False
+    _active: int = attrs.field(default=0, init=False)
+    _urgent: _Line = attrs.field(factory=OrderedDict, init=False)
+    _calls: _Line = attrs.field(factory=OrderedDict, init=False)
+    _timer: Timer | None = attrs.field(default=None, init=False)
+    _timer_at: float = attrs.field(default=0.0, init=False)
+    _is_closed: bool = attrs.field(default=False, init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self._slots = asyncio.Semaphore(self.concurrency)
+    @property
+    def active(self) -> int:
+        """The number of requests that hold a place."""
+        return self._active
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests that stand in line."""
+        return len(self._urgent) + len(self._calls)
 
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
-        """Wait for a place, hold it for the length of the block, and give it back."""
-        async with self._slots:
-            await self.pace()
+        """Wait for a place and for the pace, hold the place for the block, and give it back.
+
+        Raises:
+            ClientClosedError: The throttle is closed, or was closed meanwhile.
+        """
+        await self._stand_in(self._calls)
+        try:
             yield
+        finally:
+            self._active -= 1
+            self._let_go()
 
     async def pace(self) -> None:
-        """Wait for the rate and for a pause that is on, without taking a place."""
-        while True:
-            now = self.clock()
-            at = max(now, self._paused_until)
-            if self.rate is not None:
-                at = max(at, self._next)
-                self._next = at + 1 / self.rate
-            if at > now:
-                await self.sleep(at - now)
-            # A pause that began meanwhile sends everyone back, or they would all go at its end.
-            if self.clock() >= self._paused_until:
-                return
+        """Wait for the pace alone, before all that wait in `admit`.
 
-    def pause(self, seconds: float) -> None:
-        """Let nobody go for so many seconds: the server is at its limit, whoever asks it."""
-        self._paused_until = max(self._paused_until, self.clock() + seconds)
+        This is for the token request: it takes no place, as those who hold one may wait for its
+        token, and goes first, as those in line are of no use without it.
+
+        Raises:
+            ClientClosedError: The throttle is closed, or was closed meanwhile.
+        """
+        await self._stand_in(self._urgent)
+
+    def answered(
+        self,
+        status: int,
+        *,
+        sent_at: float,
+        retry_after: float | None = None,
+        policy: str | None = None,
+    ) -> None:
+        """Learn from an answer; best before its place is given back.
+
+        Args:
+            status: The answer's status.
+            sent_at: When the request was admitted, in seconds on the throttle's clock.
+            retry_after: Seconds that the server asks to wait.
+            policy: The answer's ``RateLimit-Policy`` header.
+        """
+        if policy is not None and self.obeys_policies:
+            self.pacing.told(policy)
+        self.pacing.answered(self.clock(), status, sent_at=sent_at, retry_after=retry_after)
+        if self._timer is not None:
+            self._let_go()  # A hold may have ended before its time.
+
+    def open(self) -> None:
+        """Admit again after `close`."""
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Send all that wait away, leave no timer behind, and admit nobody from now on."""
+        self._is_closed = True
+        for line in (self._urgent, self._calls):
+            while line:
+                waiter, _ = line.popitem()
+                if not waiter.done():
+                    waiter.set_exception(ClientClosedError("the client was closed in mid-call"))
+        self._stop_timer()
+
+    async def _stand_in(self, line: _Line) -> None:
+        if self._is_closed:
+            raise ClientClosedError("the client is closed; use it inside 'async with'")
+        waiter: asyncio.Future[Reservation] = asyncio.get_running_loop().create_future()
+        line[waiter] = None
+        self._let_go()
+        if waiter.done():
+            return
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            line.pop(waiter, None)
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                # Admitted in the same turn of the loop in which its task was cancelled.
+                self.pacing.give_back(waiter.result())
+                if line is self._calls:
+                    self._active -= 1
+            self._let_go()
+            raise
+
+    def _next_line(self) -> _Line | None:
+        if self._urgent:
+            return self._urgent
+        return self._calls if self._calls and self._active < self.concurrency else None
+
+    def _let_go(self) -> None:
+        """Admit all that may go now, and set the timer for the one that is next."""
+        while (line := self._next_line()) is not None:
+            now = self.clock()
+            seconds = self.pacing.delay(now)
+            if seconds > 0:
+                self._wake_at(now, seconds)
+                return
+            waiter, _ = line.popitem(last=False)
+            if waiter.done():
+                continue  # Cancelled, and its task did not run since.
+            if line is self._calls:
+                self._active += 1
+            waiter.set_result(self.pacing.take(now))
+        self._stop_timer()
+
+    def _wake_at(self, now: float, seconds: float) -> None:
+        if self._timer is not None:
+            if self._timer_at <= now + seconds:
+                return  # It comes too early, if anything, and is set again then.
+            self._timer.cancel()
+        self._timer_at = now + seconds
+        self._timer = self.schedule(seconds, self._woken)
+
+    def _woken(self) -> None:
+        self._timer = None
+        self._let_go()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

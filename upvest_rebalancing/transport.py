@@ -108,6 +108,12 @@ class _HandOver:
         return await handler(request)
 
 
+def _credentials(headers: Mapping[str, str]) -> frozenset[str]:
+    bearer = headers.get("authorization", "").rpartition(" ")[2]
+    signature = headers.get("signature", "").partition("=:")[2].rstrip(":")
+    return frozenset(value for value in (bearer, signature) if value)
+
+
 @attrs.define(eq=False, kw_only=True)
 class Transport:
     """Carry requests to one API over an aiohttp session.
@@ -120,15 +126,17 @@ class Transport:
         proxy: The proxy's URL.
         trust_env: Whether to take proxies from the environment, in a session of our own.
         max_body: Bytes of an answer at the most, after decompression.
+        secrets: What no answer may show beyond what the request's headers carry.
     """
 
     base_url: str
     connections: int
     session: aiohttp.ClientSession | None = None
     ssl: ssl_module.SSLContext | bool = True
-    proxy: str | None = None
+    proxy: str | None = attrs.field(default=None, repr=False)
     trust_env: bool = False
     max_body: int = MAX_BODY
+    secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False)
     _own: aiohttp.ClientSession | None = attrs.field(default=None, init=False)
 
     async def open(self) -> None:
@@ -171,20 +179,25 @@ class Transport:
         if session is None or session.closed:
             raise ClientClosedError("the session is closed; use the client inside 'async with'")
         hand_over = _HandOver()
+        # Before the attempt's own end, so that a connection that never came about is known as such.
+        connect = min(CONNECT_TIMEOUT, timeout * 0.9)
         try:
             async with asyncio.timeout(timeout):
-                return await self._exchange(session, request, (*middlewares, hand_over))
+                return await self._exchange(session, request, (*middlewares, hand_over), connect)
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             failure = failure_of(error)
             outcome = failure.outcome if hand_over.done else _NOT_SENT
             text = f"{failure.words} ({type(error).__name__})"
-            raise TransportError(text, outcome, is_passing=failure.is_passing) from error
+        # Outside the handler: aiohttp's exceptions carry the request with its credentials, and
+        # must not hang on ours, not even as context.
+        raise TransportError(text, outcome, is_passing=failure.is_passing)
 
     async def _exchange(
         self,
         session: aiohttp.ClientSession,
         request: Request,
         middlewares: Sequence[aiohttp.ClientMiddlewareType],
+        connect: float,
     ) -> Response:
         async with session.request(
             request.method,
@@ -196,7 +209,8 @@ class Transport:
             raise_for_status=False,
             proxy=self.proxy,
             ssl=self.ssl,
-            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT),
+            timeout=aiohttp.ClientTimeout(total=None, connect=connect),
+            auto_decompress=True,
             middlewares=middlewares,
         ) as answer:
             body, too_large = await self._read(answer)
@@ -205,6 +219,7 @@ class Transport:
                 headers={name: answer.headers[name] for name in answer.headers},
                 body=body,
                 too_large=too_large,
+                secrets=self.secrets | _credentials(answer.request_info.headers),
             )
 
     async def _read(self, answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:

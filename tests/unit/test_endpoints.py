@@ -100,7 +100,7 @@ def test_every_parameter_of_the_list() -> None:
         ),
         (datetime(2022, 10, 14, 0, 0, 0, 5, UTC), "2022-10-14T00%3A00%3A00.000005Z"),
         ("2022-10-14T00:00:00+02:00", "2022-10-14T00%3A00%3A00%2B02%3A00"),
-        ("2022-10-14 00:00", "2022-10-14%2000%3A00"),
+        ("2022-10-14 00:00Z", "2022-10-14%2000%3A00Z"),
     ],
 )
 def test_dates_are_encoded_whole(value: object, encoded: str) -> None:
@@ -117,6 +117,12 @@ def test_dates_are_encoded_whole(value: object, encoded: str) -> None:
         ({"offset": True}, "offset is True"),
         ({"limit": 1001}, "limit is 1001; a whole number, 0 to 1000"),
         ({"limit": 1.0}, "limit is 1.0"),
+        ({"start_date": "2022-10-14T00:00:00"}, "start_date is"),
+        ({"start_date": "20221014"}, "start_date is"),
+        ({"start_date": "2022-W41-5"}, "start_date is"),
+        ({"start_date": "2022-13-41"}, "start_date is"),
+        ({"start_date": "2022-10-15", "end_date": date(2022, 10, 14)}, "lies after"),
+        ({"start_date": datetime.max.replace(tzinfo=timezone(-timedelta(hours=2)))}, "start_date"),
         ({"start_date": "14.10.2022"}, "start_date is '14.10.2022'"),
         ({"end_date": "2022-10-14&limit=1"}, "end_date is"),
         ({"end_date": 5}, "end_date is 5"),

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from upvest_rebalancing.errors import ConfigurationError
+from upvest_rebalancing.identity import SANDBOX_URL
 from upvest_rebalancing.protocol.keys import P521
-from upvest_rebalancing.settings import DEFAULT_SCOPES, SANDBOX_URL, Settings
+from upvest_rebalancing.settings import DEFAULT_SCOPES, Settings
 
 PEM = generate_private_key(SECP521R1()).private_bytes(
     Encoding.PEM,

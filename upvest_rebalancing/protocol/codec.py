@@ -34,13 +34,15 @@ from upvest_rebalancing.models import (
     TriggeredExecution,
 )
 from upvest_rebalancing.protocol.messages import Response
-from upvest_rebalancing.protocol.redaction import redact
+from upvest_rebalancing.protocol.redaction import LONGEST, shown
 from upvest_rebalancing.protocol.retries import parse_http_date, parse_retry_after
 
 _ARRAYS: Final = ("data", "accounts", "allocations")
 
 SHOWN_BODY: Final = 500
 """Characters of a body that an error shows."""
+
+_LONGEST_MEMBER: Final = 1000
 
 _Model = TypeVar("_Model", bound=attrs.AttrsInstance)
 
@@ -56,7 +58,7 @@ def decode_trigger(response: Response, idempotency_key: str) -> TriggeredExecuti
     try:
         execution_id = UUID(raw_id)
     except (ValueError, TypeError, AttributeError):
-        raise _invalid(response, f"$.id is {raw_id!r}, not a UUID") from None
+        raise _invalid(response, f"$.id is {str(raw_id)[:80]!r}, not a UUID") from None
     return TriggeredExecution(
         id=execution_id,
         idempotency_key=idempotency_key,
@@ -104,6 +106,8 @@ def decode_error(response: Response, now: datetime) -> AnsweredError:
         return AnswerTooLargeError(text, **common)
     if 300 <= response.status < 400:  # noqa: PLR2004
         location = response.headers.get("location")
+        if location is not None:
+            location = shown(location, response.secrets, _LONGEST_MEMBER)
         text = f"HTTP {response.status} redirects to {location!r}; redirects are not followed"
         return RedirectError(text, location=location, **common)
     problem = _problem(response)
@@ -136,8 +140,8 @@ def retry_after(response: Response, now: datetime) -> float | None:
 
 def body_text(response: Response) -> str:
     """Give the beginning of a body as text, without credentials."""
-    text = response.body[: SHOWN_BODY * 4].decode("utf-8", errors="replace")
-    return redact(text)[:SHOWN_BODY]
+    text = response.body[: SHOWN_BODY * 32].decode("utf-8", errors="replace")
+    return shown(text, response.secrets, SHOWN_BODY)
 
 
 def _problem(response: Response) -> dict[str, str]:
@@ -149,7 +153,14 @@ def _problem(response: Response) -> dict[str, str]:
         return {}
     # The token endpoint may answer in OAuth's words instead (RFC 6749, section 5.2).
     raw = {"type": raw.get("error"), "detail": raw.get("error_description")} | raw
-    return {name: redact(value) for name, value in raw.items() if isinstance(value, str) and value}
+    members = {
+        name: raw.get(name) for name in ("type", "title", "detail", "instance", "request_id")
+    }
+    return {
+        name: shown(text, response.secrets, LONGEST if name == "detail" else _LONGEST_MEMBER)
+        for name, text in members.items()
+        if isinstance(text, str) and text
+    }
 
 
 def _json_object(response: Response) -> dict[str, Any]:
@@ -172,14 +183,14 @@ def _structure(response: Response, cls: type[_Model]) -> _Model:
     except cattrs.BaseValidationError as error:
         # The page may be wrong in a thousand places; the first few say enough.
         faults = "; ".join(cattrs.transform_error(error, path="$")[:3])
-        raise _invalid(response, redact(faults)) from None
+        raise _invalid(response, faults) from None
     except TypeError as error:
         raise _invalid(response, f"{error} @ $") from None
 
 
 def _invalid(response: Response, fault: str) -> InvalidAnswerError:
     return InvalidAnswerError(
-        f"HTTP {response.status}, but {fault}",
+        f"HTTP {response.status}, but {shown(fault, response.secrets, _LONGEST_MEMBER)}",
         status=response.status,
         content_type=response.content_type or None,
         body=body_text(response),

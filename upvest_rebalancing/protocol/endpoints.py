@@ -24,6 +24,10 @@ TOKEN_PATH: Final = "/auth/token"  # noqa: S105 - a path
 MAX_PAGE_SIZE: Final = 1000
 MAX_OFFSET: Final = 2**31 - 1
 
+# A date, or a date and a time with its offset: a time without one could be anybody's.
+_DATE_PATTERN = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?", re.ASCII
+)
 _KEY_PATTERN = re.compile(
     r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-5][0-9a-fA-F]{3}-?[089abAB][0-9a-fA-F]{3}-?[0-9a-fA-F]{12}"
 )
@@ -147,6 +151,8 @@ def orders(
         parameters["start_date"] = date_text("start_date", start_date)
     if end_date is not None:
         parameters["end_date"] = date_text("end_date", end_date)
+    if start_date is not None and end_date is not None:
+        _in_order(_moment("start_date", start_date), _moment("end_date", end_date))
     # Everything reserved is encoded: a "+" or ":" left bare is read differently by different
     # servers, and the signature covers these very bytes.
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items())
@@ -192,17 +198,25 @@ def date_text(name: str, value: DateLike) -> str:
             raise InvalidRequestError(
                 f"{name} is {value!r}, which has no time zone; an aware datetime is right"
             )
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+        return _moment(name, value).replace(tzinfo=None).isoformat() + "Z"
     if isinstance(value, date):
         return value.isoformat()
-    try:
-        datetime.fromisoformat(value)
-    except (ValueError, TypeError):
-        raise InvalidRequestError(
-            f"{name} is {value!r}; a date, an aware datetime, '2022-10-14' or "
-            "'2022-10-14T00:00:00Z' is right"
-        ) from None
+    _moment(name, value)
     return value
+
+
+def _moment(name: str, value: DateLike) -> datetime:
+    wrong = InvalidRequestError(
+        f"{name} is {value!r}; a date, an aware datetime, '2022-10-14' or "
+        "'2022-10-14T00:00:00Z' is right"
+    )
+    if isinstance(value, str) and not _DATE_PATTERN.fullmatch(value):
+        raise wrong
+    try:
+        moment = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, AttributeError):
+        raise wrong from None
 
 
 def _headers(client_id: str) -> dict[str, str]:
@@ -216,10 +230,17 @@ def _headers(client_id: str) -> dict[str, str]:
 def _identifiers(name: str, values: Iterable[Identifier] | None) -> list[str]:
     if isinstance(values, str | UUID):
         raise InvalidRequestError(f"{name} is a single id; a list of ids is right")
-    found = [identifier(f"{name}[{n}]", value) for n, value in enumerate(values or ())]
+    if not isinstance(values, Iterable):
+        raise InvalidRequestError(f"{name} is {values!r}; a list of ids is right")
+    found = [identifier(f"{name}[{n}]", value) for n, value in enumerate(values)]
     if not found:
         raise InvalidRequestError(f"{name} is empty; at least one id is needed")
     return found
+
+
+def _in_order(start: datetime, end: datetime) -> None:
+    if start > end:
+        raise InvalidRequestError(f"start_date {start} lies after end_date {end}; turn them round")
 
 
 def _one_of(name: str, value: str, only: str) -> str:

@@ -65,15 +65,15 @@ class Ed25519Key:
 _ECDSA_SHA512 = ECDSA(SHA512())
 
 
-def load_private_key(pem: bytes, passphrase: bytes | None = None) -> SigningKey:
+def load_private_key(pem: bytes | str, passphrase: bytes | str | None = None) -> SigningKey:
     """Load a private key from PEM.
 
     SEC1 and PKCS#8 are read, encrypted (SEC1 the old OpenSSL way) and plain, also behind an
     ``EC PARAMETERS`` block. A passphrase for a key that is not encrypted is not used.
 
     Args:
-        pem: The PEM file's bytes.
-        passphrase: The passphrase's bytes; None or empty for a key that is not encrypted.
+        pem: The PEM file's content.
+        passphrase: The passphrase; None or empty for a key that is not encrypted.
 
     Returns:
         The key.
@@ -82,6 +82,8 @@ def load_private_key(pem: bytes, passphrase: bytes | None = None) -> SigningKey:
         KeyLoadError: No key, a public key, another curve or kind, a missing or a wrong passphrase,
             or damaged PEM; the message says which.
     """
+    pem = pem.encode() if isinstance(pem, str) else pem
+    passphrase = passphrase.encode() if isinstance(passphrase, str) else passphrase
     _refuse_what_is_no_private_key(pem)
     encrypted = b"ENCRYPTED" in pem
     if encrypted and not passphrase:
@@ -109,6 +111,9 @@ def load_private_key(pem: bytes, passphrase: bytes | None = None) -> SigningKey:
 
 
 def _refuse_what_is_no_private_key(pem: bytes) -> None:
+    if b"OPENSSH PRIVATE KEY-----" in pem:
+        text = "the private key is in OpenSSH's own format; ssh-keygen -p -m PKCS8 -f FILE turns it"
+        raise _error(f"{text} into one that can be used")
     if b"PRIVATE KEY-----" in pem:
         return
     if b"PUBLIC KEY-----" in pem:
@@ -119,7 +124,7 @@ def _refuse_what_is_no_private_key(pem: bytes) -> None:
         text = "the private key is empty"
     else:
         text = "this is no PEM: '-----BEGIN … PRIVATE KEY-----' is missing"
-    raise _error(f"{text}; {_WHAT_IS_RIGHT}" if _WHAT_IS_RIGHT not in text else text)
+    raise _error(f"{text}; {_WHAT_IS_RIGHT}")
 
 
 def _error(text: str) -> KeyLoadError:

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 
 import attrs
 
+from upvest_rebalancing.protocol.redaction import shown
+
+_LONGEST_ID = 128
+
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
@@ -46,12 +50,15 @@ class Response:
         headers: Header names in lower case and their values.
         body: The body's bytes, decompressed.
         too_large: True where the body went beyond the limit and reading stopped there.
+        secrets: What the request carried to authenticate itself; an answer may echo it, and what
+            is shown of an answer must not.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(factory=dict, converter=_lower, repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
     too_large: bool = False
+    secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
 
     @property
     def content_type(self) -> str:
@@ -61,7 +68,8 @@ class Response:
     @property
     def request_id(self) -> str | None:
         """The server's correlation id, from the header ``upvest-request-id``."""
-        return self.headers.get("upvest-request-id")
+        value = self.headers.get("upvest-request-id")
+        return None if value is None else shown(value, self.secrets, _LONGEST_ID)
 
     @property
     def is_success(self) -> bool:

@@ -5,6 +5,7 @@ Pure: readings and the time go in, an outcome and whether it is the last one com
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 import attrs
 
 from upvest_rebalancing.models import Execution, ExecutionOrder, ExecutionOutcome, WalkVerdict
+from upvest_rebalancing.protocol.readings import Readings
 
 SETTLING: Final = 2.0
 """Seconds between two equal readings before they count as the whole list.
@@ -35,69 +37,97 @@ class Progress:
 
     execution: Execution
     started: float
-    _orders: dict[UUID, ExecutionOrder] = attrs.field(factory=dict, init=False)
+    _readings: Readings = attrs.field(factory=Readings, init=False)
+    _times: int = attrs.field(default=0, init=False)
+    _accounts: frozenset[UUID] = attrs.field(init=False)
+    _accounts_left: set[UUID] = attrs.field(init=False)
     _verdict: WalkVerdict | None = attrs.field(default=None, init=False)
-    _readings: int = attrs.field(default=0, init=False)
+    _has_news: bool = attrs.field(default=False, init=False)
+    _is_stuck: bool = attrs.field(default=False, init=False)
     _same_since: float | None = attrs.field(default=None, init=False)
-    _ids: frozenset[UUID] = attrs.field(default=frozenset(), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # Where allocations are named as well, the accounts are not all that there will be.
+        named = () if self.execution.allocations else self.execution.accounts
+        self._accounts = frozenset(named or ())
+        self._accounts_left = set(self._accounts)
 
     @property
-    def accounts(self) -> int | None:
-        """How many orders there will be: one per account; None where nobody can say."""
-        return len(set(self.execution.accounts)) if self.execution.accounts else None
+    def seems_final(self) -> bool:
+        """Tell whether orders are known and all of them were final when they were read last."""
+        return len(self._readings) > 0 and not self._readings.open
 
-    def take(self, orders: Iterable[ExecutionOrder], verdict: WalkVerdict, now: float) -> bool:
-        """Take one reading of the whole list.
+    @property
+    def needs_care(self) -> bool:
+        """Tell whether the next reading has to find what slips between the pages."""
+        return self.seems_final or self._is_stuck
+
+    @property
+    def awaits_accounts(self) -> bool:
+        """Tell whether accounts are known that should have an order and have none yet."""
+        return bool(self._accounts_left)
+
+    def take(self, orders: Iterable[ExecutionOrder]) -> None:
+        """Take some of the orders, as they were read just now."""
+        news = self._readings.take(orders)
+        self._has_news = self._has_news or bool(news)
+        self._accounts_left.difference_update(order.account_id for order in news)
+
+    def glance(self) -> None:
+        """Count a look at a part of the list."""
+        self._times += 1
+
+    def finish(self, verdict: WalkVerdict, now: float) -> bool:
+        """Say that the whole list was read, its orders having been taken.
 
         Args:
-            orders: What was read.
             verdict: How complete the reading is.
             now: When it was over, in seconds on the caller's clock.
 
         Returns:
             True where every order is there and final.
         """
-        self._readings += 1
+        self._times += 1
         self._verdict = verdict
-        for order in orders:
-            known = self._orders.get(order.id)
-            if known is None or _is_news(order, known):
-                self._orders[order.id] = order
-        ids = frozenset(self._orders)
+        self._is_stuck = not verdict.complete and not self._has_news
         if not verdict.complete:
             self._same_since = None
-        elif self._same_since is None or ids != self._ids:
+        elif self._same_since is None or self._has_news:
             self._same_since = now
-        self._ids = ids
-        return self._is_done(now)
+        self._has_news = False
+        if self._readings.open:
+            return False
+        if self._accounts:
+            # Each account has its one order: a total that claims more, of which pass after pass
+            # shows nothing, is wrong.
+            return not self._accounts_left and (verdict.complete or verdict.quiet_passes > 1)
+        return self._same_since is not None and now - self._same_since >= self._settling
 
-    def _is_done(self, now: float) -> bool:
-        if not all(order.status.is_final for order in self._orders.values()):
-            return False
-        if self.accounts is not None:
-            return len(self._orders) >= max(self.accounts, self._expected)
-        if self._same_since is None:
-            return False
-        return now - self._same_since >= (SETTLING if self._orders else SETTLING_EMPTY)
+    def settles_in(self, now: float) -> float:
+        """Say how long it takes until one more reading can be the last one, in seconds.
+
+        Returns:
+            0 where a reading can be worth its while at any time.
+        """
+        if self._accounts or self._same_since is None or not self.seems_final:
+            return 0.0
+        return max(0.0, self._same_since + self._settling - now)
 
     @property
-    def _expected(self) -> int:
-        return self._verdict.expected if self._verdict is not None else 0
+    def _settling(self) -> float:
+        return SETTLING if len(self._readings) else SETTLING_EMPTY
 
     def outcome(self, now: float) -> ExecutionOutcome:
-        """Say what is known at this time."""
+        """Say what is known at this time, without copying it."""
+        readings = self._readings
+        said = len(self._accounts) or (self._verdict.expected if self._verdict else 0)
         return ExecutionOutcome(
             execution_id=self.execution.id,
-            orders=tuple(self._orders.values()),
-            expected=max(self.accounts or 0, self._expected, len(self._orders)),
+            orders=readings.snapshot(),
+            expected=max(said, len(readings)),
             verdict=self._verdict,
-            readings=self._readings,
+            readings=self._times,
             elapsed=now - self.started,
+            by_status=+Counter(readings.by_status),
+            by_cancellation_reason=+Counter(readings.by_cancellation_reason),
         )
-
-
-def _is_news(order: ExecutionOrder, known: ExecutionOrder) -> bool:
-    # A reading may come from a server that lags behind: what was final stays so.
-    if order.status.rank != known.status.rank:
-        return order.status.rank > known.status.rank
-    return order.updated_at >= known.updated_at

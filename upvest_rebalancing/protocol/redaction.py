@@ -5,9 +5,21 @@ A server or a proxy may echo a request in its error page; what it echoes must no
 
 from __future__ import annotations
 
+import html
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
+from urllib.parse import quote, quote_plus
+
+LONGEST: Final = 8000
+"""Characters of a server's text that are shown at the most."""
+
+LONGEST_HEADER: Final = 500
+"""Characters of a header's value that are shown at the most."""
+
+SHORTEST: Final = 6
+"""Characters that a secret has at the least to be looked for by its value."""
 
 SHOWN_HEADERS: Final = frozenset(
     {
@@ -42,15 +54,55 @@ _CREDENTIALS = (
 )
 
 
-def redact(text: str) -> str:
-    """Replace credentials in a text by an ellipsis."""
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Replace credentials in a text by an ellipsis.
+
+    Args:
+        text: What somebody else wrote.
+        secrets: Values that must not stand in it, in whatever notation they were echoed; others
+            are found by their form.
+    """
+    for secret in secrets:
+        for notation in _notations(secret):
+            text = text.replace(notation, "…")
     for pattern in _CREDENTIALS:
         text = pattern.sub(r"\g<keep>…", text)
     return text
 
 
-def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Give headers as they may be logged: values by allowlist, an ellipsis for all others."""
+def shown(text: str, secrets: Iterable[str] = (), limit: int = LONGEST) -> str:
+    """Make a text of somebody else's fit to be shown: redacted, bounded, and printable.
+
+    Line breaks stay; other control characters, which could steer a terminal, and halves of
+    surrogate pairs, which no encoding takes, are written as escapes.
+
+    Args:
+        text: What somebody else wrote.
+        secrets: Values that must not stand in it.
+        limit: Characters at the most.
+    """
+    clean = "".join(
+        char if char.isprintable() or char == "\n" else ascii(char)[1:-1]
+        for char in redact(text[: limit * 8], secrets)[:limit]
+    )
+    return clean[:limit]
+
+
+def _notations(secret: str) -> set[str]:
+    found = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret)}
+    found.add(json.dumps(secret)[1:-1])
+    # A secret of a few characters would blot out half of any text, and is none.
+    return {notation for notation in found if len(notation) >= SHORTEST}
+
+
+def shown_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:
+    """Give headers as they may be logged: values by allowlist, an ellipsis for all others.
+
+    Args:
+        headers: The headers.
+        secrets: Values that must not stand in them.
+    """
     return {
-        name: value if name.lower() in SHOWN_HEADERS else "…" for name, value in headers.items()
+        name: shown(value, secrets, LONGEST_HEADER) if name.lower() in SHOWN_HEADERS else "…"
+        for name, value in headers.items()
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,11 @@ import backoff
 
 from upvest_rebalancing.errors import AttemptOutcome
 
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+LEAST_ROOM: Final = 1.0
+"""Seconds that an attempt must have left before the deadline, or a tenth of it if that is less."""
+
 RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 
 Jitter: TypeAlias = Callable[[float], float]
@@ -24,8 +30,20 @@ Jitter: TypeAlias = Callable[[float], float]
 
 
 def _positive(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{attribute.name} must be a number, not {value!r}")
     if not (value > 0 and math.isfinite(value)):
         raise ValueError(f"{attribute.name} must be a positive, finite number, not {value!r}")
+
+
+def _whole(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if value != int(value):
+        raise ValueError(f"{attribute.name} must be a whole number, not {value!r}")
+
+
+def _share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(f"{attribute.name} must be 0 or a positive number, not {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -40,11 +58,19 @@ class RetryPolicy:
         retry_after_limit: Seconds; a server that asks for a longer pause gets no retry.
     """
 
-    max_attempts: int = attrs.field(default=6, validator=_positive)
+    max_attempts: int = attrs.field(default=6, validator=[_positive, _whole])
     deadline: float = attrs.field(default=120.0, validator=_positive)
     base: float = attrs.field(default=0.25, validator=_positive)
     cap: float = attrs.field(default=20.0, validator=_positive)
     retry_after_limit: float = attrs.field(default=60.0, validator=_positive)
+
+    @property
+    def least_room(self) -> float:
+        """Seconds before the deadline below which no attempt is begun any more.
+
+        An attempt that can't be answered in time only turns "not sent" into "unknown".
+        """
+        return min(LEAST_ROOM, self.deadline / 10)
 
 
 @attrs.frozen
@@ -122,7 +148,7 @@ def decide(
             f"beyond the limit of {policy.retry_after_limit:g} s"
         )
     seconds = pause(policy, attempt, retry_after, jitter)
-    if elapsed + seconds >= policy.deadline:
+    if elapsed + seconds + policy.least_room >= policy.deadline:
         return GiveUp(f"the deadline of {policy.deadline:g} s would pass before the next attempt")
     return Wait(seconds)
 
@@ -142,12 +168,11 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     if value is None:
         return None
     text = value.strip()
-    try:
+    if _SECONDS.fullmatch(text):
         seconds = float(text)
-    except ValueError:
-        when = parse_http_date(text)
-        return None if when is None else max(0.0, (when - now).total_seconds())
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+        return seconds if math.isfinite(seconds) else None
+    when = parse_http_date(text)
+    return None if when is None else max(0.0, (when - now).total_seconds())
 
 
 def parse_http_date(value: str | None) -> datetime | None:
@@ -160,9 +185,9 @@ def parse_http_date(value: str | None) -> datetime | None:
         return None
     try:
         when = parsedate_to_datetime(value)
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 @attrs.define
@@ -178,8 +203,8 @@ class RetryBudget:
         refund: Tokens that a success gives back.
     """
 
-    capacity: float = 100.0
-    refund: float = 0.2
+    capacity: float = attrs.field(default=100.0, validator=_share)
+    refund: float = attrs.field(default=0.2, validator=_share)
     tokens: float = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -1,0 +1,184 @@
+"""Make one attempt: token, place, deadline, transport; and what it brought, as a value."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+import aiohttp
+import attrs
+
+from upvest_rebalancing.authentication import OneToken, TokenSource
+from upvest_rebalancing.errors import Attempt, AttemptOutcome, ClientClosedError, TokenError
+from upvest_rebalancing.protocol.clock import ServerClock
+from upvest_rebalancing.protocol.messages import Request, Response
+from upvest_rebalancing.protocol.retries import RetryPolicy
+from upvest_rebalancing.protocol.tokens import Token
+from upvest_rebalancing.throttle import Throttle
+from upvest_rebalancing.transport import Transport, TransportError
+
+
+@attrs.define
+class Call:
+    """One logical call in progress.
+
+    Attributes:
+        request: What every attempt of it sends.
+        started: When it began, in seconds on the sender's clock.
+        attempts: What was done so far.
+        last_answer: The last answer that was no success.
+        repairs: Attempts that were made again at once, after a token or a clock was put right.
+        is_renewed: True once the token was renewed for it.
+        is_corrected: True once the clock was corrected for it.
+    """
+
+    request: Request
+    started: float
+    attempts: list[Attempt] = attrs.field(factory=list)
+    last_answer: Response | None = None
+    repairs: int = 0
+    is_renewed: bool = False
+    is_corrected: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """What one attempt brought: an answer, or what went wrong.
+
+    Attributes:
+        began: When it began, in seconds on the sender's clock.
+        outcome: How it ended, seen from the network.
+        response: The answer, where one came.
+        token: The token that it carried.
+        correction: Seconds by which the clock was corrected for its signature.
+        error: What went wrong.
+        words: The same for a reader.
+        is_passing: False where trying again can't help.
+    """
+
+    began: float
+    outcome: AttemptOutcome
+    response: Response | None = None
+    token: Token | None = None
+    correction: float = 0.0
+    error: Exception | None = None
+    words: str | None = None
+    is_passing: bool = True
+
+
+@attrs.define
+class _Stage:
+    """How far an attempt has come; it must outlive a cancellation."""
+
+    began: float
+    token: Token | None = None
+    correction: float = 0.0
+    is_admitted: bool = False
+
+
+@attrs.define(eq=False, kw_only=True)
+class Attempter:
+    """Make attempts, one at a time.
+
+    Attributes:
+        transport: Sends.
+        throttle: Admits.
+        policy: Has the deadline.
+        attempt_timeout: Seconds for one attempt.
+        clock: Gives seconds that never go back.
+        server_clock: Knows how far this machine's clock is from the server's.
+        signing: Signs; the innermost middleware.
+        on_answer: Called with each answer and when its attempt began, before the place is given
+            back: what it teaches must hold for the next one.
+        on_cancelled: Called with the result where the attempt is cancelled.
+    """
+
+    transport: Transport
+    throttle: Throttle
+    policy: RetryPolicy
+    attempt_timeout: float
+    clock: Callable[[], float]
+    server_clock: ServerClock
+    signing: aiohttp.ClientMiddlewareType
+    on_answer: Callable[[Response, float], None]
+    on_cancelled: Callable[[Call, Result], None]
+
+    async def make(self, call: Call, tokens: TokenSource | None) -> Result:
+        """Make the next attempt of a call.
+
+        Args:
+            call: The call.
+            tokens: Where the bearer takes its tokens from; None for the token request itself,
+                which takes no place in the throttle: those who hold one wait for the token.
+        """
+        stage = _Stage(began=self.clock())
+
+        def failed(error: Exception | None, words: str, *, is_passing: bool = False) -> Result:
+            outcome = error.outcome if isinstance(error, TransportError) else _NOT_SENT
+            return Result(
+                began=stage.began,
+                outcome=outcome,
+                token=stage.token,
+                error=error,
+                words=words,
+                is_passing=is_passing,
+            )
+
+        try:
+            response = await self._admitted(call, tokens, stage)
+        except TransportError as error:
+            return failed(error, error.message, is_passing=error.is_passing)
+        except (TokenError, ClientClosedError) as error:
+            return failed(error, error.message)
+        except TimeoutError:
+            return failed(None, "the deadline passed, or left no room, before anything was sent")
+        except asyncio.CancelledError:
+            outcome = AttemptOutcome.UNKNOWN if stage.is_admitted else _NOT_SENT
+            result = Result(began=stage.began, outcome=outcome, words="cancelled")
+            self.on_cancelled(call, result)
+            raise
+        return Result(
+            began=stage.began,
+            outcome=AttemptOutcome.ANSWERED,
+            response=response,
+            token=stage.token,
+            correction=stage.correction,
+        )
+
+    async def _admitted(self, call: Call, tokens: TokenSource | None, stage: _Stage) -> Response:
+        middlewares: Sequence[aiohttp.ClientMiddlewareType] = (self.signing,)
+        place: AbstractAsyncContextManager[None] = nullcontext()
+        async with asyncio.timeout(max(0.0, self._left(call))) as deadline:
+            if tokens is None:
+                await self.throttle.pace()
+            else:
+                # Fetched before a place is taken, so that its own retries block nobody.
+                await tokens.get()
+                place = self.throttle.admit()
+            async with place:
+                if tokens is not None:
+                    # It may have grown old in the queue; most often this is the same one.
+                    stage.token = await tokens.get()
+                    middlewares = (OneToken(stage.token), self.signing)
+                # The transport has its own, finer reckoning of what was sent.
+                deadline.reschedule(None)
+                stage.began = self.clock()
+                left = self._left(call)
+                if left < self.policy.least_room:
+                    raise TimeoutError
+                stage.is_admitted = True
+                stage.correction = self.server_clock.correction
+                response = await self.transport.send(
+                    call.request,
+                    middlewares=middlewares,
+                    timeout=min(self.attempt_timeout, left),
+                )
+                self.on_answer(response, stage.began)
+                return response
+
+    def _left(self, call: Call) -> float:
+        return self.policy.deadline - (self.clock() - call.started)
+
+
+_NOT_SENT = AttemptOutcome.NOT_SENT
