@@ -37,6 +37,9 @@ def test_the_public_names() -> None:
     assert upvest_rebalancing.sandbox.__all__ == [
         "Counters",
         "Credentials",
+        "Fault",
+        "FaultKind",
+        "InjectedFault",
         "Sandbox",
         "SandboxConfig",
     ]

@@ -400,7 +400,7 @@ async def test_a_client_that_leaves_within_its_body_is_no_error(
     async with asyncio.timeout(60):
         while not api.sandbox.counters().answers:
             await asyncio.sleep(0.01)
-    assert api.sandbox.counters().requests == {"token": {400: 1}}
+    assert api.sandbox.counters().requests == {"token": {"left": 1}}
     assert caplog.text == ""
 
 

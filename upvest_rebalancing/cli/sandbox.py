@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 
 from upvest_rebalancing.cli.options import Json
 from upvest_rebalancing.cli.running import StoppedError, run_until_stopped
+from upvest_rebalancing.cli.sandbox_faults import fault_list, parse_fault, show_faults
 from upvest_rebalancing.cli.screen import Screen
 from upvest_rebalancing.cli.statuses import ExitStatus
 from upvest_rebalancing.errors import ConfigurationError, InvalidRequestError
@@ -79,9 +81,55 @@ def sandbox(
         float,
         typer.Option(min=0, metavar="SECONDS", help="How long an order takes, NEW to its end."),
     ] = DEFAULTS.order_seconds,
+    moves_per_read: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="ORDERS",
+            help="How many orders take a step before each read of a list, in place of the clock.",
+        ),
+    ] = DEFAULTS.moves_per_read,
     cancelled_share: Annotated[
         float, typer.Option(min=0, max=1, help="The share of orders that end cancelled.")
     ] = DEFAULTS.cancelled_share,
+    allocation_accounts: Annotated[
+        int, typer.Option(min=0, help="How many accounts an allocation stands for.")
+    ] = DEFAULTS.allocation_accounts,
+    scopes: Annotated[
+        str,
+        typer.Option(metavar="SCOPE,…", help="What the client may have, with commas between."),
+    ] = ",".join(DEFAULTS.scopes),
+    max_signature_lifetime: Annotated[
+        int,
+        typer.Option(min=1, metavar="SECONDS", help="The most from 'created' to 'expires'."),
+    ] = DEFAULTS.max_signature_lifetime,
+    clock_tolerance: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="How far 'created' may lie ahead."),
+    ] = DEFAULTS.clock_tolerance,
+    clock_skew: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="How far the clock is ahead that signatures, tokens and the date header go by.",
+        ),
+    ] = DEFAULTS.clock_skew,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND[:NAME=VALUE,…]",
+            help="What goes wrong, as listed above; may be given several times.",
+        ),
+    ] = None,
+    list_faults: Annotated[  # noqa: ARG001 - the callback has done it by then
+        bool,
+        typer.Option(
+            "--list-faults",
+            callback=show_faults,
+            is_eager=True,
+            help="Show the kinds of fault with their parameters, and end.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Serve the API on this machine until Ctrl-C or SIGTERM.
@@ -89,6 +137,11 @@ def sandbox(
     Writes the URL to standard output once it listens, and a file of variables that every other
     command takes with --env-file. Exit status: 0 stopped, 1 the port is taken, 2 an option is
     wrong.
+
+    With --fault things go wrong, such as --fault reset-after-work:route=trigger,count=3. With any
+    kind go route=token, trigger, execution, orders or verify_keys for the only calls that are
+    struck; count=N for how many at most; probability=P; after=N for how many pass before; every=N
+    for each N-th of the others. The kinds, and the parameters of their own:
     """
     screen = Screen.open()
     with screen.reporting():
@@ -103,7 +156,14 @@ def sandbox(
                 rate_limit_kind=_LIMIT_KINDS[rate_limit_kind],
                 token_lifetime=token_lifetime,
                 order_seconds=order_seconds,
+                moves_per_read=moves_per_read,
                 cancelled_share=cancelled_share,
+                allocation_accounts=allocation_accounts,
+                scopes=tuple(scopes.replace(",", " ").split()),
+                max_signature_lifetime=max_signature_lifetime,
+                clock_tolerance=clock_tolerance,
+                clock_skew=clock_skew,
+                faults=[parse_fault(text) for text in fault or ()],
             )
         try:
             run_until_stopped(_serve(screen, config, env_file, as_json=as_json))
@@ -113,6 +173,10 @@ def sandbox(
             message = f"the sandbox can't listen at {host}:{port}: {error.strerror}"
             screen.error(message)
             raise typer.Exit(ExitStatus.FAILED) from None
+
+
+# The command's help is made from it; a list in two places would come apart.
+sandbox.__doc__ = f"{inspect.cleandoc(sandbox.__doc__ or '')}\n\n{fault_list()}"
 
 
 @contextmanager

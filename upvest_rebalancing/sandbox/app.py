@@ -1,21 +1,29 @@
 """The aiohttp shell around the service: sockets, bytes and request ids, and no decisions."""
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Sequence
+from email.utils import formatdate
 from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from upvest_rebalancing.sandbox.messages import Answer, Message
+from upvest_rebalancing.sandbox.controls import CONTROL_PREFIX
+from upvest_rebalancing.sandbox.counters import Status
+from upvest_rebalancing.sandbox.deliveries import Manner
+from upvest_rebalancing.sandbox.messages import Message
 from upvest_rebalancing.sandbox.problems import ProblemError, problem_answer
 from upvest_rebalancing.sandbox.routes import find_route
-from upvest_rebalancing.sandbox.service import CONTROL_PREFIX, Service
+from upvest_rebalancing.sandbox.service import Service
+from upvest_rebalancing.sandbox.wire import Wire, response_of
 
 logger = logging.getLogger("upvest_rebalancing.sandbox")
 
 _MOST_BODY_BYTES: Final = 64 * 2**20
+_REQUEST_ID: Final = web.RequestKey("request_id", str)
+_COUNTED: Final = web.RequestKey("counted", bool)
 
 
 def make_app(
@@ -25,31 +33,50 @@ def make_app(
 
     Args:
         service: What answers.
-        clock: The time in Unix seconds.
+        clock: The true time in Unix seconds.
         middlewares: What stands between the request ids and counters on the outside and the
             service on the inside; none by default.
     """
+    wire = Wire()
+
+    def count(request: web.Request, status: Status) -> None:
+        path = _message(request, b"").path
+        if not request.get(_COUNTED, False) and not path.startswith(CONTROL_PREFIX):
+            request[_COUNTED] = True
+            found = find_route(path)
+            service.tally.answered(found[0].name if found else "unknown", status)
 
     @web.middleware
     async def outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request_id = str(uuid.uuid4())
-        response = await _guarded(request, handler, request_id)
-        response.headers["upvest-request-id"] = request_id
-        path = _message(request, b"").path
-        if not path.startswith(CONTROL_PREFIX):
-            found = find_route(path)
-            service.tally.answered(found[0].name if found else "unknown", response.status)
+        request[_REQUEST_ID] = str(uuid.uuid4())
+        try:
+            response = await _guarded(request, handler, request[_REQUEST_ID])
+        except asyncio.CancelledError:
+            count(request, "left")
+            raise
+        count(request, response.status)
         return response
+
+    async def stamp(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["date"] = formatdate(clock() + service.skew.seconds, usegmt=True)
+        if _REQUEST_ID in request:
+            response.headers["upvest-request-id"] = request[_REQUEST_ID]
 
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             body = await request.read()
         except (ConnectionError, web.RequestPayloadError) as error:
             raise ProblemError(400, "the body broke off before its end") from error
-        return _response(service.answer(_message(request, body), clock()))
+        delivery = service.answer(_message(request, body), clock())
+        if delivery.manner is not Manner.WHOLE:
+            # Now, as the end of it may be far away.
+            count(request, delivery.counted_as or delivery.answer.status)
+        return await wire.send(request, delivery)
 
     app = web.Application(middlewares=[outermost, *middlewares], client_max_size=_MOST_BODY_BYTES)
     app.router.add_route("*", "/{path:(?s:.*)}", answer)
+    app.on_response_prepare.append(stamp)
+    app.on_shutdown.append(wire.close)
     return app
 
 
@@ -68,7 +95,7 @@ async def _guarded(request: web.Request, handler: Handler, request_id: str) -> w
         logger.exception("a request could not be answered")
         problem = ProblemError(500, "the sandbox failed: this is a mistake of its own")
     logger.debug("%s refused with %s", request.method, problem.status)
-    return _response(problem_answer(problem, request_id=request_id))
+    return response_of(problem_answer(problem, request_id=request_id))
 
 
 def _message(request: web.Request, body: bytes) -> Message:
@@ -80,13 +107,4 @@ def _message(request: web.Request, body: bytes) -> Message:
             for name, value in request.raw_headers
         ),
         body=body,
-    )
-
-
-def _response(answer: Answer) -> web.Response:
-    return web.Response(
-        status=answer.status,
-        body=answer.body,
-        headers=answer.headers,
-        content_type=answer.content_type,
     )

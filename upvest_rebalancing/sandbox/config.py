@@ -2,21 +2,20 @@
 
 import ipaddress
 import re
-from collections.abc import Callable
-from typing import Any, Literal, TypeAlias, TypedDict
+from collections.abc import Iterable
+from typing import Literal, TypedDict
 
 import attrs
 
+from upvest_rebalancing.sandbox.faults import Fault
 from upvest_rebalancing.sandbox.limits import LimitKind
+from upvest_rebalancing.sandbox.skew import checked_skew
+from upvest_rebalancing.sandbox.validators import Field, one_of, real, refuse, whole
 
 KeyType = Literal["p521", "ed25519"]
 
 _SCOPE = re.compile(r"[a-z_]+:(admin|read)")
 _HIGHEST_PORT = 65535
-
-# A string, as attrs makes the class generic for type checkers alone.
-_Field: TypeAlias = "attrs.Attribute[Any]"
-_Validator: TypeAlias = "Callable[[object, _Field, object], None]"
 
 
 class ConfigFields(TypedDict, total=False):
@@ -36,55 +35,11 @@ class ConfigFields(TypedDict, total=False):
     allocation_accounts: int
     max_signature_lifetime: int
     clock_tolerance: float
+    clock_skew: float
+    faults: Iterable[Fault]
 
 
-def _refuse(attribute: _Field, value: object, wanted: str) -> None:
-    message = f"{attribute.name}={value!r}: must be {wanted}"
-    raise ValueError(message)
-
-
-def _whole(low: int, high: int | None, unit: str, *, optional: bool = False) -> _Validator:
-    bounds = f"from {low} to {high}" if high is not None else f"of at least {low}"
-    wanted = f"a whole number {bounds} ({unit})" + (" or None" if optional else "")
-
-    def check(_instance: object, attribute: _Field, value: object) -> None:
-        if optional and value is None:
-            return
-        if (
-            not isinstance(value, int)
-            or isinstance(value, bool)
-            or value < low
-            or (high is not None and value > high)
-        ):
-            _refuse(attribute, value, wanted)
-
-    return check
-
-
-def _real(high: float | None, unit: str) -> _Validator:
-    bounds = f"from 0 to {high:g}" if high is not None else "of at least 0"
-
-    def check(_instance: object, attribute: _Field, value: object) -> None:
-        if (
-            not isinstance(value, int | float)
-            or isinstance(value, bool)
-            or not 0 <= value < float("inf")
-            or (high is not None and value > high)
-        ):
-            _refuse(attribute, value, f"a number {bounds} ({unit})")
-
-    return check
-
-
-def _one_of(*choices: str) -> _Validator:
-    def check(_instance: object, attribute: _Field, value: object) -> None:
-        if value not in choices:
-            _refuse(attribute, value, " or ".join(repr(choice) for choice in choices))
-
-    return check
-
-
-def _loopback(_instance: object, attribute: _Field, value: object) -> None:
+def _loopback(_instance: object, attribute: Field, value: object) -> None:
     if value == "localhost":
         return
     try:
@@ -92,13 +47,26 @@ def _loopback(_instance: object, attribute: _Field, value: object) -> None:
     except ValueError:
         loopback = False
     if not loopback:
-        _refuse(attribute, value, "a loopback address: '127.0.0.1', '::1' or 'localhost'")
+        refuse(attribute, value, "a loopback address: '127.0.0.1', '::1' or 'localhost'")
 
 
-def _scopes(_instance: object, attribute: _Field, value: object) -> None:
+def _scopes(_instance: object, attribute: Field, value: object) -> None:
     names = value if isinstance(value, tuple) else ()
     if not names or not all(isinstance(name, str) and _SCOPE.fullmatch(name) for name in names):
-        _refuse(attribute, value, "a tuple of scopes such as 'portfolios:admin', at least one")
+        refuse(attribute, value, "a tuple of scopes such as 'portfolios:admin', at least one")
+
+
+def _skew(_instance: object, _attribute: Field, value: object) -> None:
+    checked_skew(value)
+
+
+def _as_tuple(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    return tuple(faults)
+
+
+def _faults(_instance: object, attribute: Field, value: object) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(fault, Fault) for fault in value):
+        refuse(attribute, value, "a sequence of faults")
 
 
 @attrs.frozen(kw_only=True)
@@ -126,27 +94,32 @@ class SandboxConfig:
         max_signature_lifetime: The most seconds that may lie between a signature's `created` and
             its `expires`.
         clock_tolerance: How far a signature's `created` may lie ahead, in seconds.
+        clock_skew: How far the clock that signatures, tokens and the `date` header go by is ahead
+            of the true one, in seconds; negative for behind.
+        faults: What goes wrong from the start.
     """
 
     host: str = attrs.field(default="127.0.0.1", validator=_loopback)
-    port: int = attrs.field(default=0, validator=_whole(0, _HIGHEST_PORT, "a TCP port"))
-    seed: int = attrs.field(default=0, validator=_whole(-(2**63), 2**63 - 1, "a seed"))
-    key_type: KeyType = attrs.field(default="p521", validator=_one_of("p521", "ed25519"))
+    port: int = attrs.field(default=0, validator=whole(0, _HIGHEST_PORT, "a TCP port"))
+    seed: int = attrs.field(default=0, validator=whole(-(2**63), 2**63 - 1, "a seed"))
+    key_type: KeyType = attrs.field(default="p521", validator=one_of("p521", "ed25519"))
     rate_limit: int | None = attrs.field(
-        default=300, validator=_whole(1, None, "requests per second", optional=True)
+        default=300, validator=whole(1, None, "requests per second", optional=True)
     )
     rate_limit_kind: LimitKind = attrs.field(
-        default="fixed", validator=_one_of("fixed", "sliding", "bucket")
+        default="fixed", validator=one_of("fixed", "sliding", "bucket")
     )
-    token_lifetime: int = attrs.field(default=1799, validator=_whole(1, None, "seconds"))
-    order_seconds: float = attrs.field(default=2.0, validator=_real(None, "seconds"))
+    token_lifetime: int = attrs.field(default=1799, validator=whole(1, None, "seconds"))
+    order_seconds: float = attrs.field(default=2.0, validator=real(0, None, "seconds"))
     moves_per_read: int | None = attrs.field(
-        default=None, validator=_whole(0, None, "orders per read", optional=True)
+        default=None, validator=whole(0, None, "orders per read", optional=True)
     )
-    cancelled_share: float = attrs.field(default=0.1, validator=_real(1, "a share"))
+    cancelled_share: float = attrs.field(default=0.1, validator=real(0, 1, "a share"))
     scopes: tuple[str, ...] = attrs.field(
         default=("portfolios:admin", "portfolios:read"), validator=_scopes
     )
-    allocation_accounts: int = attrs.field(default=20, validator=_whole(0, None, "accounts"))
-    max_signature_lifetime: int = attrs.field(default=300, validator=_whole(1, None, "seconds"))
-    clock_tolerance: float = attrs.field(default=5.0, validator=_real(None, "seconds"))
+    allocation_accounts: int = attrs.field(default=20, validator=whole(0, None, "accounts"))
+    max_signature_lifetime: int = attrs.field(default=300, validator=whole(1, None, "seconds"))
+    clock_tolerance: float = attrs.field(default=5.0, validator=real(0, None, "seconds"))
+    clock_skew: float = attrs.field(default=0.0, validator=_skew)
+    faults: tuple[Fault, ...] = attrs.field(default=(), converter=_as_tuple, validator=_faults)

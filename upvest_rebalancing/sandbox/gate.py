@@ -35,13 +35,14 @@ class Gate:
         self._verifier = verifier
         self._tokens = tokens
 
-    def admit(self, message: Message, route: Route, now: float) -> str:
+    def admit(self, message: Message, route: Route, now: float, shown: float) -> str:
         """Check a request, and return its client id in lower case.
 
         Args:
             message: The request.
             route: Where it goes.
-            now: The time in Unix seconds.
+            now: The time in Unix seconds; rate limits go by it.
+            shown: What the clock shows; signatures and tokens go by it.
 
         Raises:
             ProblemError: It may not pass: 429, 406, 400, 401 or 403.
@@ -53,11 +54,11 @@ class Gate:
         client_id = _client_id(message.header("upvest-client-id"))
         _check_api_version(message.header("upvest-api-version"))
         try:
-            self._verifier.verify(message, token_request=not route.scopes, now=now)
+            self._verifier.verify(message, token_request=not route.scopes, now=shown)
         except SignatureRefusedError as refusal:
             raise ProblemError(401, f"Signature is incorrect: {refusal}") from refusal
         if route.scopes:
-            grant = self._grant(message.header("authorization"), client_id, now)
+            grant = self._grant(message.header("authorization"), client_id, shown)
             _check_scope(grant, route)
         return client_id
 

@@ -116,21 +116,28 @@ class OrderBook:
             due, at = heapq.heappop(self._steps)
             self._step(at, due)
 
-    def page(self, offset: int, limit: int, now: float) -> OrderPage:
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def page(self, offset: int, limit: int, now: float, *, visible: int | None = None) -> OrderPage:
         """Read a page of the list, sorted by status and then by id.
 
         Args:
             offset: How many orders to leave out.
             limit: The most orders to return.
             now: The time in Unix seconds.
+            visible: How many orders are in the list, those with the lowest ids; None for all.
         """
         if self._moves_per_read is not None:
             self._move(self._moves_per_read, now)
         self.advance(now)
         if self._sorted is None:
             self._sorted = sorted(range(len(self._ids)), key=self._status.__getitem__)
-        chosen: Sequence[int] = self._sorted[offset : offset + limit]
-        return OrderPage(rows=[self._row(at) for at in chosen], total=len(self._sorted))
+        listed: Sequence[int] = self._sorted
+        if visible is not None and visible < len(listed):
+            listed = [at for at in listed if at < visible]
+        chosen = listed[offset : offset + limit]
+        return OrderPage(rows=[self._row(at) for at in chosen], total=len(listed))
 
     def _move(self, count: int, now: float) -> None:
         # All are taken out before any is put back: each order takes one step a read.

@@ -16,6 +16,7 @@ _TYPES = {
     413: "payload_too_large",
     429: "too_many_requests",
     500: "internal_server_error",
+    502: "bad_gateway",
     503: "service_unavailable",
     504: "gateway_timeout",
 }
@@ -25,9 +26,10 @@ class ProblemError(Exception):
     """Refuse a request.
 
     Args:
-        status: The HTTP status, one that the specification or the documentation knows.
+        status: The HTTP status.
         detail: What is wrong with this request, and what would be right.
-        type: The problem's type; the status's own word by default.
+        type: The problem's type; by default the status's own word, and `error` for a status that
+            neither the specification nor the documentation knows.
         headers: Headers that the refusal carries.
     """
 
@@ -42,8 +44,20 @@ class ProblemError(Exception):
         super().__init__(status, detail)
         self.status = status
         self.detail = detail
-        self.type = type or _TYPES[status]
+        self.type = type or _TYPES.get(status, "error")
         self.headers = dict(headers or {})
+
+
+def phrase_of(status: int) -> str:
+    """Return the words that stand for a status; `Error` for one that nobody registered.
+
+    Args:
+        status: The HTTP status.
+    """
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
 
 
 def problem_answer(problem: ProblemError, *, request_id: str) -> Answer:
@@ -56,7 +70,7 @@ def problem_answer(problem: ProblemError, *, request_id: str) -> Answer:
     document = {
         "type": problem.type,
         "status": problem.status,
-        "title": HTTPStatus(problem.status).phrase,
+        "title": phrase_of(problem.status),
         "detail": problem.detail,
         "request_id": request_id,
     }

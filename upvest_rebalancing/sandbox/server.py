@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, Unpack
+from uuid import UUID
 
 import attrs
 from aiohttp import web
@@ -18,8 +19,10 @@ from upvest_rebalancing.sandbox.credentials import (
     make_credentials,
     write_environment,
 )
+from upvest_rebalancing.sandbox.faults import Fault
 from upvest_rebalancing.sandbox.keys import load_verifying_key
 from upvest_rebalancing.sandbox.lifecycle import Outcome
+from upvest_rebalancing.sandbox.plan import InjectedFault
 from upvest_rebalancing.sandbox.service import Service
 from upvest_rebalancing.sandbox.webhook_keys import WebhookKey
 
@@ -35,7 +38,8 @@ class Sandbox:
 
     Args:
         config: The settings; the defaults of `SandboxConfig` if left out.
-        clock: The time in Unix seconds; signatures, tokens, rate limits and orders go by it.
+        clock: The time in Unix seconds; rate limits and orders go by it and, as far off as
+            `clock_skew` says, signatures and tokens.
         overrides: Fields of `SandboxConfig`, in place of those of `config`.
 
     Raises:
@@ -85,6 +89,8 @@ class Sandbox:
             make_app(self._service, self._clock),
             access_log=None,
             auto_decompress=False,
+            # A request that is left hanging ends when its client leaves.
+            handler_cancellation=True,
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         host = "127.0.0.1" if self._config.host == "localhost" else self._config.host
@@ -166,7 +172,9 @@ class Sandbox:
         """
         self._service.verifier.register(load_verifying_key(key_id, public_key_pem))
 
-    def register_client(self, client_id: str, client_secret: str, scopes: Iterable[str]) -> None:
+    def register_client(
+        self, client_id: UUID | str, client_secret: str, scopes: Iterable[str]
+    ) -> None:
         """Register a further client; rate limits and executions are per client.
 
         Args:
@@ -179,7 +187,7 @@ class Sandbox:
         """
         self._service.tokens.register(client_id, client_secret, scopes)
 
-    def add_allocation(self, allocation_id: str, account_ids: Iterable[str]) -> None:
+    def add_allocation(self, allocation_id: UUID | str, account_ids: Iterable[UUID | str]) -> None:
         """Say which accounts an allocation stands for, in triggers from now on.
 
         Args:
@@ -191,7 +199,9 @@ class Sandbox:
         """
         self._service.world.add_allocation(allocation_id, account_ids)
 
-    def set_outcome(self, account_id: str, outcome: Outcome, reason: str | None = None) -> None:
+    def set_outcome(
+        self, account_id: UUID | str, outcome: Outcome, reason: str | None = None
+    ) -> None:
         """Decide what becomes of an account's orders, in triggers from now on.
 
         Args:
@@ -207,3 +217,34 @@ class Sandbox:
     def revoke_tokens(self) -> None:
         """Make all access tokens invalid at once."""
         self._service.tokens.revoke_all()
+
+    def inject(self, fault: Fault) -> InjectedFault:
+        """Let something go wrong from now on.
+
+        Args:
+            fault: What, where and how often.
+
+        Returns:
+            The fault at work; it tells how many requests it has struck.
+        """
+        return self._service.faults.inject(fault)
+
+    @property
+    def faults(self) -> tuple[InjectedFault, ...]:
+        """The faults at work, in the order in which they were injected."""
+        return self._service.faults.injected
+
+    def clear_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        self._service.faults.clear()
+
+    def set_clock_skew(self, seconds: float) -> None:
+        """Let the clock jump that signatures, tokens and the `date` header go by.
+
+        Args:
+            seconds: How far it is ahead of the true time from now on; negative for behind.
+
+        Raises:
+            ValueError: It is no number, or more than ten years.
+        """
+        self._service.skew.set(seconds)

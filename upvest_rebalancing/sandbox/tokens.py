@@ -2,7 +2,8 @@
 
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from uuid import UUID
 
 import attrs
 
@@ -50,7 +51,7 @@ class TokenOffice:
         self._grants: dict[str, Grant] = {}
         self._revoked: dict[str, Grant] = {}
 
-    def register(self, client_id: str, client_secret: str, scopes: Iterable[str]) -> None:
+    def register(self, client_id: UUID | str, client_secret: str, scopes: Iterable[str]) -> None:
         """Register a client, or replace it.
 
         Args:
@@ -68,7 +69,13 @@ class TokenOffice:
         self._clients[canonical_uuid(client_id, "client_id")] = client
 
     def issue(
-        self, client_id: str, client_secret: str, scopes: Iterable[str], now: float
+        self,
+        client_id: str,
+        client_secret: str,
+        scopes: Iterable[str],
+        now: float,
+        *,
+        lifetime: Callable[[], float | None] = lambda: None,
     ) -> tuple[str, int]:
         """Issue an access token.
 
@@ -77,9 +84,11 @@ class TokenOffice:
             client_secret: What it says its secret is.
             scopes: What the token is to be good for.
             now: The time in Unix seconds.
+            lifetime: Asked, once it is sure that the token is issued, for a lifetime in seconds in
+                place of the usual one; None leaves that.
 
         Returns:
-            The token, and its lifetime in seconds.
+            The token, and its lifetime in whole seconds.
 
         Raises:
             TokenRefusedError: The client is unknown, its secret wrong, or a scope not its own.
@@ -99,8 +108,10 @@ class TokenOffice:
             raise TokenRefusedError(message)
         self._forget(now)
         token = secrets.token_urlsafe(32)
-        self._grants[token] = Grant(client_id, asked, now + self._lifetime)
-        return token, self._lifetime
+        given = lifetime()
+        seconds = self._lifetime if given is None else given
+        self._grants[token] = Grant(client_id, asked, now + seconds)
+        return token, int(seconds)
 
     def check(self, token: str, client_id: str, now: float) -> Grant:
         """Return what a token allows.
@@ -142,7 +153,7 @@ class TokenOffice:
 
     def _forget(self, now: float) -> None:
         for grants in (self._grants, self._revoked):
-            # Lifetimes are all alike: the oldest token is the first.
+            # The oldest token is the first; one that lives shorter waits for those before it.
             while grants:
                 oldest = next(iter(grants))
                 if grants[oldest].expires_at + _REMEMBERED_SECONDS >= now:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Literal
+from uuid import UUID
 
 import attrs
 
@@ -47,7 +48,7 @@ class World:
         self._outcomes: dict[str, tuple[Outcome, str | None]] = {}
         self._executions: dict[str, Execution] = {}
 
-    def add_allocation(self, allocation_id: str, account_ids: Iterable[str]) -> None:
+    def add_allocation(self, allocation_id: UUID | str, account_ids: Iterable[UUID | str]) -> None:
         """Say which accounts an allocation stands for.
 
         Args:
@@ -60,7 +61,7 @@ class World:
         accounts = tuple(canonical_uuid(account, "account_ids") for account in account_ids)
         self._allocations[canonical_uuid(allocation_id, "allocation_id")] = accounts
 
-    def set_outcome(self, account_id: str, outcome: Outcome, reason: str | None) -> None:
+    def set_outcome(self, account_id: UUID | str, outcome: Outcome, reason: str | None) -> None:
         """Decide what becomes of an account's orders of later triggers, in place of the seed.
 
         Args:
