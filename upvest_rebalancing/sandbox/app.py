@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
 from typing import Final
 
@@ -57,11 +57,6 @@ def make_app(
         count(request, response.status)
         return response
 
-    async def stamp(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["date"] = formatdate(clock() + service.skew.seconds, usegmt=True)
-        if _REQUEST_ID in request:
-            response.headers["upvest-request-id"] = request[_REQUEST_ID]
-
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             body = await request.read()
@@ -75,9 +70,22 @@ def make_app(
 
     app = web.Application(middlewares=[outermost, *middlewares], client_max_size=_MOST_BODY_BYTES)
     app.router.add_route("*", "/{path:(?s:.*)}", answer)
-    app.on_response_prepare.append(stamp)
+    app.on_response_prepare.append(_stamp(service, clock))
     app.on_shutdown.append(wire.close)
     return app
+
+
+def _stamp(
+    service: Service, clock: Callable[[], float]
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def stamp(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["date"] = formatdate(clock() + service.skew.seconds, usegmt=True)
+        if _REQUEST_ID in request:
+            response.headers["upvest-request-id"] = request[_REQUEST_ID]
+        if service.told_limit is not None:
+            response.headers["ratelimit-policy"] = f'"default";q={service.told_limit};w=1'
+
+    return stamp
 
 
 async def _guarded(request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:

@@ -10,7 +10,7 @@ import attrs
 from upvest_rebalancing.sandbox.faults import Fault
 from upvest_rebalancing.sandbox.limits import LimitKind
 from upvest_rebalancing.sandbox.skew import checked_skew
-from upvest_rebalancing.sandbox.validators import Field, one_of, real, refuse, whole
+from upvest_rebalancing.sandbox.validators import Field, flag, one_of, real, refuse, whole
 
 KeyType = Literal["p521", "ed25519"]
 
@@ -27,6 +27,7 @@ class ConfigFields(TypedDict, total=False):
     key_type: KeyType
     rate_limit: int | None
     rate_limit_kind: LimitKind
+    tell_rate_limit: bool
     token_lifetime: int
     order_seconds: float
     moves_per_read: int | None
@@ -83,6 +84,9 @@ class SandboxConfig:
             documents 300.
         rate_limit_kind: How they are counted: `fixed` by the clock's seconds, `sliding` over any
             second, `bucket` with an even refill.
+        tell_rate_limit: Whether answers tell the limit in `RateLimit-Policy` (IETF draft
+            draft-ietf-httpapi-ratelimit-headers). Upvest documents no such header; off for
+            testing a client that has to find the limit by itself.
         token_lifetime: How long an access token is good, in seconds.
         order_seconds: How long (about) an order takes from NEW to its final status, in seconds;
             0 for orders that are final at once.
@@ -109,6 +113,7 @@ class SandboxConfig:
     rate_limit_kind: LimitKind = attrs.field(
         default="fixed", validator=one_of("fixed", "sliding", "bucket")
     )
+    tell_rate_limit: bool = attrs.field(default=True, validator=flag)
     token_lifetime: int = attrs.field(default=1799, validator=whole(1, None, "seconds"))
     order_seconds: float = attrs.field(default=2.0, validator=real(0, None, "seconds"))
     moves_per_read: int | None = attrs.field(

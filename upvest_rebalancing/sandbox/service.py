@@ -39,6 +39,7 @@ class Service:
         self.faults = FaultPlan(config.seed)
         for fault in config.faults:
             self.faults.inject(fault)
+        self.told_limit = config.rate_limit if config.tell_rate_limit else None
         self.webhook_key: WebhookKey = make_webhook_key()
         limits = RateLimits(config.rate_limit, config.rate_limit_kind)
         self._gate = Gate(limits, self.verifier, self.tokens)

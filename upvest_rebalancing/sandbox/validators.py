@@ -68,6 +68,12 @@ def real(low: float, high: float | None, unit: str) -> Validator:
     return check
 
 
+def flag(_instance: object, attribute: Field, value: object) -> None:
+    """Check for True or False."""
+    if not isinstance(value, bool):
+        refuse(attribute, value, "True or False")
+
+
 def one_of(*choices: str) -> Validator:
     """Return a check for one of some texts.
 
