@@ -1,4 +1,4 @@
-"""Sessions: tests, lint, types, package. Pythons come from pyproject.toml."""
+"""Sessions: tests, fire, lint, types, package. Pythons come from pyproject.toml."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ def tests(session: nox.Session) -> None:
     """Run the tests, with the package's coverage."""
     session.install("--editable", ".[cli,test]")
     session.run("pytest", "--numprocesses=auto", "--cov", *session.posargs)
+
+
+@nox.session
+def fire(session: nox.Session) -> None:
+    """Run the tests under fire ten times as long as every test run does."""
+    session.install("--editable", ".[cli,test]")
+    env = {"FIRE_SCALE": "10"}
+    session.run("pytest", "--numprocesses=auto", "tests/fire", *session.posargs, env=env)
 
 
 @nox.session

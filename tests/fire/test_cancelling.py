@@ -6,11 +6,12 @@ from uuid import uuid4
 
 import aiohttp
 
+from tests.fire.scale import SCALE
 from upvest_rebalancing.client import RebalancingClient
 from upvest_rebalancing.events import AttemptEvent, AttemptFinished, AttemptStarted
 from upvest_rebalancing.sandbox import Fault, FaultKind, Sandbox
 
-MOMENTS = 500
+MOMENTS = 500 * SCALE
 
 
 async def test_five_hundred_random_moments() -> None:
@@ -46,7 +47,7 @@ async def test_five_hundred_random_moments() -> None:
             return isinstance(result, asyncio.CancelledError)
 
         cancelled = 0
-        for _ in range(100):
+        for _ in range(100 * SCALE):
             cancelled += sum(await asyncio.gather(*(one() for _ in range(25))))
             await client.trigger(accounts=[uuid4()])
             if cancelled >= MOMENTS:

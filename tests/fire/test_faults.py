@@ -11,6 +11,7 @@ import aiohttp
 import attrs
 import pytest
 
+from tests.fire.scale import SCALE
 from upvest_rebalancing import errors
 from upvest_rebalancing.client import RebalancingClient
 from upvest_rebalancing.errors import AttemptOutcome
@@ -18,7 +19,7 @@ from upvest_rebalancing.models import TriggeredExecution
 from upvest_rebalancing.protocol.retries import RetryBudget, RetryPolicy
 from upvest_rebalancing.sandbox import Fault, FaultKind, Sandbox
 
-TRIGGERS, TASKS = 1000, 50
+TRIGGERS, TASKS = 1000 * SCALE, 50
 NEVER: tuple[type[errors.RequestError], ...] = ()
 
 

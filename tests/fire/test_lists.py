@@ -4,11 +4,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tests.fire.scale import SCALE
 from upvest_rebalancing.client import RebalancingClient
 from upvest_rebalancing.models import ExecutionOrder, WalkVerdict
 from upvest_rebalancing.sandbox import Fault, FaultKind, Sandbox
 
-ORDERS = 20_000
+ORDERS = 20_000 * SCALE
 
 
 async def walk(

@@ -4,10 +4,11 @@ import asyncio
 import time
 from uuid import uuid4
 
+from tests.fire.scale import SCALE
 from upvest_rebalancing.client import RebalancingClient
 from upvest_rebalancing.sandbox import Sandbox
 
-LIMIT, CALLS, TASKS = 300, 3000, 200
+LIMIT, CALLS, TASKS = 300, 3000 * SCALE, 200
 
 
 async def test_three_thousand_gets_from_two_hundred_tasks() -> None:
