@@ -21,6 +21,7 @@ from upvest_rebalancing.errors import ClientClosedError, InvalidRequestError
 from upvest_rebalancing.protocol.endpoints import API_VERSION, TOKEN_PATH
 from upvest_rebalancing.protocol.signatures import Signer, content_digest
 from upvest_rebalancing.protocol.tokens import Token, needs_refresh
+from upvest_rebalancing.transport import payload as as_payload
 
 _UNAUTHORIZED: Final = 401
 
@@ -231,5 +232,5 @@ async def _body(request: aiohttp.ClientRequest) -> bytes:
         # A body of unknown length would go out in chunks, and content-length must be covered.
         request.headers.popall("transfer-encoding", None)
         request.chunked = None
-        await request.update_body(body)
+        await request.update_body(as_payload(body))
     return body

@@ -6,6 +6,7 @@ What can go wrong on the way is mapped by one table to one of two outcomes: neve
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl as ssl_module
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -25,6 +26,9 @@ CONNECT_TIMEOUT: Final = 10.0
 
 MAX_BODY: Final = 32 * 1024 * 1024
 """Bytes of an answer at the most, after decompression."""
+
+LARGE_BODY: Final = 2**20
+"""Bytes above which aiohttp warns of a body that is handed to it in one piece."""
 
 USER_AGENT: Final = f"upvest-rebalancing/{__version__} {aiohttp.http.SERVER_SOFTWARE}"
 
@@ -106,6 +110,11 @@ class _HandOver:
     ) -> aiohttp.ClientResponse:
         self.done = True
         return await handler(request)
+
+
+def payload(body: bytes) -> bytes | io.BytesIO:
+    """Give a body as aiohttp likes it: large ones as a file, which it writes in pieces."""
+    return io.BytesIO(body) if len(body) > LARGE_BODY else body
 
 
 def _credentials(headers: Mapping[str, str]) -> frozenset[str]:
@@ -204,7 +213,7 @@ class Transport:
             # Already encoded: what was built is what is signed and sent.
             URL(self.base_url + request.target, encoded=True),
             headers={**request.headers, "user-agent": USER_AGENT},
-            data=request.body or None,
+            data=payload(request.body) if request.body else None,
             allow_redirects=False,
             raise_for_status=False,
             proxy=self.proxy,

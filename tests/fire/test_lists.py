@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.fire.scale import SCALE
+from tests.fire.test_faults import ORDEALS
 from upvest_rebalancing.client import RebalancingClient
 from upvest_rebalancing.models import ExecutionOrder, WalkVerdict
 from upvest_rebalancing.sandbox import Fault, FaultKind, Sandbox
@@ -81,3 +82,8 @@ async def test_a_list_that_can_not_be_read_whole_ends_with_an_honest_verdict(fau
     else:
         assert len(found) < 2000 or fault.kind is FaultKind.WRONG_TOTAL
         assert verdict.reason
+
+
+def test_every_kind_of_fault_is_fired() -> None:
+    listed = {fault.kind for fault in [*HARMLESS, *HARMFUL] if fault is not None}
+    assert listed | {ordeal.fault.kind for ordeal in ORDEALS} == set(FaultKind)

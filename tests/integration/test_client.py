@@ -171,6 +171,15 @@ async def test_many_tasks(sandbox: Sandbox, client: RebalancingClient) -> None:
     assert client.statistics.answers[200] >= 201
 
 
+async def test_a_hundred_thousand_accounts_in_one_trigger(
+    sandbox: Sandbox, client: RebalancingClient
+) -> None:
+    accounts = [uuid4() for _ in range(100_000)]
+    triggered = await client.trigger(accounts=accounts)
+    assert await client.orders(triggered.id).total() == 100_000
+    assert sandbox.counters().triggers == 1
+
+
 async def test_ed25519() -> None:
     async with Sandbox(key_type="ed25519", order_seconds=0) as sandbox:
         async with RebalancingClient.from_env(None, environ=sandbox.environment()) as client:
