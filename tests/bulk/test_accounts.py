@@ -103,6 +103,7 @@ def test_a_single_column_may_have_any_header_of_words(header: str) -> None:
         "{43801b85-bbcf-41c7-8389-b018082a5ec5}",
         "urn:uuid:43801b85-bbcf-41c7-8389-b018082a5ec5",
         "g3801b85-bbcf-41c7-8389-b018082a5ec5",
+        "deadbeef-aaaa-bbbb-cccc-ddddeeeefff",
         "x1",
         "1",
     ],

@@ -27,6 +27,7 @@ account_results = st.lists(
         st.none() | uuids,
         st.none() | texts,
         st.none() | texts,
+        st.none() | texts,
         st.integers(0, 9),
         st.none() | texts,
     ),
@@ -37,6 +38,7 @@ NAMES = [
     "status",
     "order_id",
     "execution_id",
+    "idempotency_key",
     "cancellation_reason",
     "cancellation_details",
     "attempts",
@@ -97,24 +99,25 @@ def test_a_file_of_results_is_replaced_whole_or_not_at_all(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["out", "out.txt", "out.csv.gz", ".csv"])
 def test_only_known_endings_are_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidRequestError, match=r"\.csv or \.jsonl would be right"):
-        writer.check_writable(tmp_path / name)
+        writer.ResultsFile(tmp_path / name)
     with pytest.raises(InvalidRequestError):
         writer.write_results(tmp_path / name, [])
     assert not list(tmp_path.iterdir())
 
 
 def test_a_place_that_cannot_be_written_is_found_before_the_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    writer.check_writable(tmp_path / "fine.jsonl")
+    writer.ResultsFile(tmp_path / "fine.jsonl").close()
     (tmp_path / "directory.csv").mkdir()
     with pytest.raises(InvalidRequestError, match="is a directory"):
-        writer.check_writable(tmp_path / "directory.csv")
+        writer.ResultsFile(tmp_path / "directory.csv")
     with pytest.raises(InvalidRequestError, match="does not exist"):
-        writer.check_writable(tmp_path / "nowhere" / "out.csv")
-    monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(InvalidRequestError, match="can't be written to"):
-        writer.check_writable(tmp_path / "out.csv")
+        writer.ResultsFile(tmp_path / "nowhere" / "out.csv")
+    for place in (tmp_path / f"{'x' * 300}.csv", Path("/proc/out.csv"), tmp_path / "a\0b.csv"):
+        with pytest.raises(InvalidRequestError, match="can't be written"):
+            writer.ResultsFile(place)
+    assert [one.name for one in tmp_path.iterdir()] == ["directory.csv"]
 
 
 def test_orders_become_results_by_account() -> None:
@@ -129,14 +132,16 @@ def test_orders_become_results_by_account() -> None:
         ]
     )
     first, second, third, fourth = results.ordered(planned, reading, attempts=2, error="too late")
-    assert first == AccountResult(a, "FILLED", order(a).id, EXECUTION, attempts=2)
+    assert first == AccountResult(a, "FILLED", order(a).id, EXECUTION, "key-1", attempts=2)
     assert second == AccountResult(
-        b, "CANCELLED", order(b).id, EXECUTION, "ACCOUNT_IS_EMPTY", "no cash", 2
+        b, "CANCELLED", order(b).id, EXECUTION, "key-1", "ACCOUNT_IS_EMPTY", "no cash", 2
     )
     assert third == AccountResult(
-        c, "PROCESSING", order(c).id, EXECUTION, attempts=2, error="too late"
+        c, "PROCESSING", order(c).id, EXECUTION, "key-1", attempts=2, error="too late"
     )
-    assert fourth == AccountResult(d, "TRIGGERED", None, EXECUTION, attempts=2, error="too late")
+    assert fourth == AccountResult(
+        d, "TRIGGERED", None, EXECUTION, "key-1", attempts=2, error="too late"
+    )
     assert [result.is_final for result in (first, second, third, fourth)] == [
         True,
         True,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+import signal
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -21,8 +23,8 @@ from upvest_rebalancing.bulk.batches import BatchReport, Stage
 from upvest_rebalancing.bulk.summary import Summary
 from upvest_rebalancing.cli.logs import LOGGER, log_to_stderr
 from upvest_rebalancing.cli.reports import job_document, show_batches
-from upvest_rebalancing.cli.running import run_until_stopped
-from upvest_rebalancing.cli.screen import Screen, explain, plain
+from upvest_rebalancing.cli.running import Signals, run_until_stopped
+from upvest_rebalancing.cli.screen import Screen, Stream, explain, plain
 from upvest_rebalancing.errors import (
     Attempt,
     AttemptOutcome,
@@ -158,3 +160,37 @@ def test_the_entry_point_hides_no_other_missing_module(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "upvest_rebalancing.cli.app", Lacking("aiohttp"))
     with pytest.raises(ModuleNotFoundError):
         entry.main()
+
+
+class Broken(io.StringIO):
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_broken_stream_raises_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Broken())
+    log_to_stderr()
+    logging.getLogger(LOGGER).debug("said")
+    stream = Stream(Broken())
+    stream.write("said")
+    stream.flush()
+    assert isinstance(stream.lost, BrokenPipeError)
+    Stream(None).write("said")
+
+
+def test_text_that_an_encoding_lacks_is_escaped() -> None:
+    raw = io.BytesIO()
+    stream = Stream(io.TextIOWrapper(raw, encoding="cp1252"))
+    stream.write("\u6f22 \ud800")
+    stream.flush()
+    assert raw.getvalue() == rb"\u6f22 \ud800"
+    assert stream.lost is None
+
+
+def test_signals_during_a_report_are_passed_over_and_the_third_wins() -> None:
+    with Signals() as signals:
+        assert signals.run(_answer()) == 42
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

@@ -219,6 +219,7 @@ def test_failed_and_unknown_triggers_are_told_apart(
     original = RebalancingClient.trigger
 
     async def trigger(self: RebalancingClient, **given: Any) -> Any:
+        await asyncio.sleep(0)
         if A in given["accounts"]:
             attempts = (Attempt(1, 0, 1, AttemptOutcome.UNKNOWN),)
             raise OutcomeUnknownError("cut off", attempts=attempts)
@@ -227,7 +228,7 @@ def test_failed_and_unknown_triggers_are_told_apart(
         return await original(self, **given)
 
     monkeypatch.setattr(RebalancingClient, "trigger", trigger)
-    ended = invoke("run", five, "--batch-size", "1", *served.options)
+    ended = invoke("run", five, "--batch-size", "1", "--timeout", "4", *served.options)
     assert ended.status == 1, ended
     assert "outcome unknown, may have been triggered: 1 batch with 1 account\n" in ended.out
     assert f"1 UNKNOWN; accounts {A} to {A}; the trigger may have been executed" in ended.out

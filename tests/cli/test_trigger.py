@@ -170,3 +170,36 @@ def test_a_signal_while_waiting_leaves_the_execution_behind(
     assert str(UUID(ended.document["id"])) == ended.document["id"]
     assert ended.document["final"] is False
     assert sum(ended.document["by_status"].values()) == 1
+
+
+def test_a_failure_while_waiting_leaves_the_execution_behind(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait(self: RebalancingClient, *args: Any, **given: Any) -> Any:
+        raise OutcomeUnknownError("following broke")
+
+    monkeypatch.setattr(RebalancingClient, "wait", wait)
+    ended = invoke("trigger", "--account", A, "--wait", "--json", *serve().options)
+    assert ended.status == 1, ended
+    assert ended.document["outcome"] == "triggered"
+    assert str(UUID(ended.document["id"])) == ended.document["id"]
+    assert "following broke" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [(AttemptOutcome.UNKNOWN, "unknown"), (AttemptOutcome.NOT_SENT, "not_executed")],
+)
+def test_a_failed_trigger_has_its_document(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, outcome: AttemptOutcome, said: str
+) -> None:
+    async def trigger(self: RebalancingClient, **given: Any) -> Any:
+        raise OutcomeUnknownError("cut off", attempts=(Attempt(1, 0, 1, outcome),) * 2)
+
+    monkeypatch.setattr(RebalancingClient, "trigger", trigger)
+    args = ("trigger", "--account", A, "--idempotency-key", KEY, "--json", *serve().options)
+    ended = invoke(*args)
+    assert ended.status == 1, ended
+    assert ended.document["outcome"] == said
+    assert ended.document["attempts"] == 2
+    assert ended.document["idempotency_key"] == KEY

@@ -20,6 +20,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 # A mistyped account on the first line must never pass for a header, and every UUID of real life has
 # a digit: so a header has none.
 _HEADER = re.compile(r"[^\W\d_][^\W\d]*(?:[ .\-][^\W\d]+)*")
+_HEXADECIMAL = re.compile(r"[0-9a-f\-]*", re.IGNORECASE | re.ASCII)
 _DELIMITERS = (",", ";", "\t")
 _SHOWN = 60
 
@@ -166,7 +167,7 @@ class _Reader:
             self.header = row[column]
             return column
         elif len(row) == 1:
-            if _HEADER.fullmatch(row[0]) and not _UUID.fullmatch(row[0]):
+            if _HEADER.fullmatch(row[0]) and not _HEXADECIMAL.fullmatch(row[0]):
                 self.header = row[0]
             return 0
         else:

@@ -12,6 +12,7 @@ import attrs
 from upvest_rebalancing.bulk import results
 from upvest_rebalancing.bulk.plan import Batch
 from upvest_rebalancing.bulk.results import AccountResult
+from upvest_rebalancing.errors import Attempt, AttemptOutcome
 from upvest_rebalancing.models import ExecutionOutcome
 
 
@@ -21,7 +22,7 @@ class Stage(enum.StrEnum):
     PLANNED = "planned"
     """Nothing was sent."""
     TRIGGERING = "triggering"
-    """The trigger is on its way; a job that ends here leaves it `UNKNOWN`."""
+    """The trigger is on its way, or waits to be sent again with the same key."""
     FOLLOWING = "following"
     """The execution exists, and its orders are being followed."""
     DONE = "done"
@@ -42,7 +43,7 @@ class BatchReport:
         batch: The batch, with its idempotency key.
         stage: How far it has come.
         execution_id: The execution's id, where one is known.
-        attempts: How often the trigger was sent, once it has ended.
+        attempts: How many attempts were made to send the trigger.
         by_status: The number of its accounts by status.
         error: What went wrong, where something did.
     """
@@ -63,7 +64,11 @@ class BatchRun:
         batch: The batch.
         stage: How far it has come.
         execution_id: The execution's id, where one is known.
-        attempts: How often the trigger was sent, once it has ended.
+        is_hooked: Whether the client's hook has told of any attempt of its trigger.
+        begun: Attempts of its trigger that the client's hook has told of.
+        finished: Those of them that are over.
+        told: Attempts that the client's answers and errors have told of.
+        is_calling: Whether a call of the client has not come back.
         outcome: The latest reading of its orders, until it is settled.
         error: What went wrong, where something did.
         results: A result per account, once it is settled.
@@ -72,10 +77,30 @@ class BatchRun:
     batch: Batch
     stage: Stage = Stage.PLANNED
     execution_id: UUID | None = None
-    attempts: int = 0
+    is_hooked: bool = False
+    begun: int = 0
+    finished: list[Attempt] = attrs.field(factory=list)
+    told: list[Attempt] = attrs.field(factory=list)
+    is_calling: bool = False
     outcome: ExecutionOutcome | None = None
     error: str | None = None
     results: tuple[AccountResult, ...] | None = None
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts were made to send the trigger."""
+        return max(self.begun, len(self.told))
+
+    @property
+    def may_have_been_executed(self) -> bool:
+        """Tell whether any attempt so far may have had its effect on the server."""
+        # Without a hook nobody knows how far a call has come that was cut off.
+        is_open = self.is_calling and (not self.is_hooked or len(self.finished) < self.begun)
+        return is_open or any(one.may_have_been_executed for one in self._attempts)
+
+    @property
+    def _attempts(self) -> list[Attempt]:
+        return self.finished + self.told
 
     def report(self) -> BatchReport:
         """Say how far the batch has come."""
@@ -113,15 +138,19 @@ class BatchRun:
             return
         if self.stage is Stage.PLANNED:
             self.settle(Stage.PLANNED, "the job ended before the trigger was sent")
-        elif self.stage is Stage.TRIGGERING:
+        elif self.stage is Stage.FOLLOWING:
+            self.settle(Stage.UNFINISHED, "the job ended while the orders were being followed")
+        elif self.may_have_been_executed:
             key = self.batch.idempotency_key
             self.settle(
                 Stage.UNKNOWN,
                 "the job ended while the trigger was on its way; it may have been executed "
                 f"(idempotency key {key})",
             )
+        elif any(one.outcome is AttemptOutcome.ANSWERED for one in self._attempts):
+            self.settle(Stage.FAILED, "the job ended after the trigger was refused for the time")
         else:
-            self.settle(Stage.UNFINISHED, "the job ended while the orders were being followed")
+            self.settle(Stage.PLANNED, "the job ended before the trigger was sent")
 
     def rows(self, error: str = "the job has not come to an end") -> tuple[AccountResult, ...]:
         """Give a result for each account.
@@ -144,7 +173,7 @@ class BatchRun:
 
 _WITHOUT_ORDERS: Mapping[Stage, str] = {
     Stage.PLANNED: results.NOT_TRIGGERED,
-    Stage.TRIGGERING: results.UNKNOWN,
+    Stage.TRIGGERING: results.TRIGGERING,
     Stage.FOLLOWING: results.TRIGGERED,
     Stage.UNFINISHED: results.TRIGGERED,
     Stage.FAILED: results.FAILED,

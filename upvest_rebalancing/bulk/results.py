@@ -21,6 +21,8 @@ FAILED: Final = "FAILED"
 """The trigger failed, and the server has certainly not carried it out."""
 UNKNOWN: Final = "UNKNOWN"
 """The trigger ended without an answer that tells whether it was carried out."""
+TRIGGERING: Final = "TRIGGERING"
+"""The trigger is on its way; an account of a job that has ended never has this status."""
 TRIGGERED: Final = "TRIGGERED"
 """The execution exists, and no order of the account has been seen."""
 
@@ -35,6 +37,7 @@ class AccountResult:
             `TRIGGERED` where no order is known.
         order_id: The order's id, where one is known.
         execution_id: The execution's id, where one is known.
+        idempotency_key: The key of its batch's trigger; the only one to ask again with.
         cancellation_reason: Why the order was cancelled, where it was.
         cancellation_details: More on that in words, where given.
         attempts: How often the trigger of the account's batch was sent.
@@ -45,6 +48,7 @@ class AccountResult:
     status: str
     order_id: UUID | None = None
     execution_id: UUID | None = None
+    idempotency_key: str | None = None
     cancellation_reason: str | None = None
     cancellation_details: str | None = None
     attempts: int = 0
@@ -72,7 +76,14 @@ def unordered(
         A result per account, in the order of the batch.
     """
     return tuple(
-        AccountResult(account, status, execution_id=execution_id, attempts=attempts, error=error)
+        AccountResult(
+            account,
+            status,
+            execution_id=execution_id,
+            idempotency_key=batch.idempotency_key,
+            attempts=attempts,
+            error=error,
+        )
         for account in batch.accounts
     )
 
@@ -91,12 +102,13 @@ def ordered(
     Returns:
         A result per account, in the order of the batch.
     """
-    orders = outcome.by_account
+    orders = _by_account(outcome)
     return tuple(
         AccountResult(
             account,
             TRIGGERED,
             execution_id=outcome.execution_id,
+            idempotency_key=batch.idempotency_key,
             attempts=attempts,
             error=error,
         )
@@ -106,6 +118,7 @@ def ordered(
             order.status.value,
             order.id,
             outcome.execution_id,
+            batch.idempotency_key,
             None if order.cancellation_reason is None else order.cancellation_reason.value,
             order.cancellation_details,
             attempts,
@@ -136,8 +149,16 @@ def count_statuses(batch: Batch, outcome: ExecutionOutcome) -> dict[str, int]:
 
 
 def _own_orders(batch: Batch, outcome: ExecutionOutcome) -> Iterator[ExecutionOrder]:
-    orders = outcome.by_account
+    orders = _by_account(outcome)
     return (orders[account] for account in batch.accounts if account in orders)
+
+
+def _by_account(outcome: ExecutionOutcome) -> dict[UUID, ExecutionOrder]:
+    """Map each account to the order that stands for it: one that is not final, if it has any."""
+    ordered = sorted(
+        outcome.orders, key=lambda order: (not order.status.is_final, order.updated_at)
+    )
+    return {order.account_id: order for order in ordered}
 
 
 def is_final_status(status: str) -> bool:

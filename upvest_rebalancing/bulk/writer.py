@@ -10,7 +10,8 @@ import os
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TextIO
+from types import TracebackType
+from typing import Self, TextIO
 
 import attrs
 
@@ -51,55 +52,102 @@ def result_format(path: Path) -> ResultFormat:
         raise InvalidRequestError(message) from None
 
 
-def check_writable(path: Path) -> None:
-    """Make sure, before a job starts, that its results can be written in the end.
+class ResultsFile:
+    """A file of results that is written to a temporary one beside it, which then takes the name.
+
+    The temporary file is made at once: a place that can't be written to is found before a job
+    starts, and not after it. A reader of the file, or whoever looks after a crash, finds the old
+    content or the new one and never a part. Close it in any case.
 
     Args:
-        path: The file to write.
+        path: The file; its ending, ``.csv`` or ``.jsonl``, decides on the form.
 
     Raises:
-        InvalidRequestError: The name has no known ending, the directory does not exist or can't be
-            written to, or a directory stands in the file's place.
+        InvalidRequestError: The name has no known ending, or the file can't be made there.
     """
-    result_format(path)
-    directory = path.parent
-    if path.is_dir():
-        message = f"{path} is a directory; a file would be right"
-    elif not directory.is_dir():
-        message = f"{path}: the directory {directory} does not exist"
-    elif not os.access(directory, os.W_OK | os.X_OK):
-        message = f"{path}: the directory {directory} can't be written to"
-    else:
-        return
-    raise InvalidRequestError(message)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        """The file that is to be written."""
+        self._form = result_format(path)
+        directory = path.parent
+        try:
+            if path.is_dir():
+                message = f"{path} is a directory; a file would be right"
+                raise InvalidRequestError(message)
+            if not directory.is_dir():
+                message = f"{path}: the directory {directory} does not exist"
+                raise InvalidRequestError(message)
+            # A name that the file system does not take shows here: the temporary one is short.
+            with contextlib.suppress(FileNotFoundError):
+                path.lstat()
+            self._temporary: Path | None = directory / f".results-{secrets.token_hex(8)}.tmp"
+            # What is no text for UTF-8, a lone surrogate from a server, is written as an escape.
+            self._file = self._temporary.open(
+                "x", encoding="utf-8", errors="backslashreplace", newline=""
+            )
+        except (OSError, ValueError) as error:
+            if isinstance(error, InvalidRequestError):
+                raise
+            reason = getattr(error, "strerror", None) or str(error)
+            message = f"{str(path)!r} can't be written: {reason}; another file would be right"
+            raise InvalidRequestError(message) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def write(self, results: Iterable[AccountResult]) -> None:
+        """Write a row per result, and give the file its name; once.
+
+        Args:
+            results: The results, in the order of the rows.
+
+        Raises:
+            OSError: The file can't be written; the one that stood there is as it was.
+        """
+        if self._temporary is None:
+            message = "the file is closed"
+            raise ValueError(message)
+        write = _write_csv if self._form is ResultFormat.CSV else _write_jsonl
+        write(self._file, results)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._temporary.replace(self.path)
+        self._temporary = None
+
+    def close(self) -> None:
+        """Remove the temporary file, unless it has become the file."""
+        # A full disk fails once more on what the buffer still holds.
+        with contextlib.suppress(OSError):
+            self._file.close()
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                self._temporary.unlink()
+            self._temporary = None
 
 
 def write_results(path: Path, results: Iterable[AccountResult]) -> None:
-    """Write a row per result, to a temporary file first that then takes the name.
-
-    A reader of the file, or whoever looks after a crash, finds the old content or the new one and
-    never a part.
+    """Write a row per result to a file that appears whole or not at all.
 
     Args:
         path: The file; its ending, ``.csv`` or ``.jsonl``, decides on the form.
         results: The results, in the order of the rows.
 
     Raises:
-        InvalidRequestError: The name ends neither in ``.csv`` nor in ``.jsonl``.
+        InvalidRequestError: The name has no known ending, or the file can't be made there.
         OSError: The file can't be written.
     """
-    write = _write_csv if result_format(path) is ResultFormat.CSV else _write_jsonl
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8", newline="") as file:
-            write(file, results)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    with ResultsFile(path) as file:
+        file.write(results)
 
 
 def csv_rows(write: Callable[[str], object]) -> Callable[[Iterable[object]], object]:
@@ -131,6 +179,7 @@ def _values(result: AccountResult) -> tuple[object, ...]:
         result.status,
         result.order_id and str(result.order_id),
         result.execution_id and str(result.execution_id),
+        result.idempotency_key,
         result.cancellation_reason,
         result.cancellation_details,
         result.attempts,

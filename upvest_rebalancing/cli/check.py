@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import attrs
-import typer
 from rich.text import Text
 
 from upvest_rebalancing.cli.options import EnvFile, Json, Verbose
@@ -15,9 +14,8 @@ from upvest_rebalancing.cli.running import run_until_stopped
 from upvest_rebalancing.cli.screen import Screen, is_refused, plain
 from upvest_rebalancing.cli.statuses import ExitStatus
 from upvest_rebalancing.client import RebalancingClient
-from upvest_rebalancing.errors import ConfigurationError, RequestError, ScopeError
+from upvest_rebalancing.errors import ConfigurationError, RequestError, ScopeError, TokenError
 from upvest_rebalancing.models import Authentication
-from upvest_rebalancing.protocol.signatures import DEFAULT_LIFETIME
 from upvest_rebalancing.settings import DEFAULT_ENV_FILE, Settings
 
 WARNING_SKEW = 2.0
@@ -64,7 +62,7 @@ def check(
     """Check the settings, the key, the token, the clock and the scopes, one by one.
 
     Triggers nothing. Exit status: 0 all is well (a warning may be among it), 1 the server could not
-    be asked or the clock is off, 2 the settings, the key, the credentials or the scopes are wrong.
+    be asked, 2 the settings, the key, the credentials or the scopes are wrong.
     """
     screen = Screen.open(verbose=verbose)
     with screen.reporting():
@@ -73,7 +71,7 @@ def check(
             screen.json(_document(steps, status))
         else:
             _show(screen, steps)
-    raise typer.Exit(status)
+        screen.end(status)
 
 
 async def _check(env_file: str) -> tuple[list[Step], ExitStatus]:
@@ -86,22 +84,27 @@ async def _check(env_file: str) -> tuple[list[Step], ExitStatus]:
         Step("settings", Verdict.OK, f"client {settings.client_id} at {settings.base_url}"),
         Step("key", Verdict.OK, f"{settings.private_key.algorithm}, key id {settings.key_id}"),
     ]
+    client = RebalancingClient(settings)
     try:
-        async with RebalancingClient(settings) as client:
+        async with client:
             authentication = await client.authenticate()
     except ScopeError as error:
         token = Step("token", Verdict.OK, "the signed request was accepted")
-        return [*steps, token, _skipped("clock"), _refused_scopes(error)], ExitStatus.WRONG_INPUT
+        clock = clock_step(client.clock_skew)
+        return [*steps, token, clock, _refused_scopes(error)], ExitStatus.WRONG_INPUT
     except RequestError as error:
         status = ExitStatus.WRONG_INPUT if is_refused(error) else ExitStatus.FAILED
-        return [*steps, token_step(error), _skipped("clock"), _skipped("scopes")], status
+        skew = client.clock_skew
+        clock = _skipped("clock") if skew is None else clock_step(skew)
+        return [*steps, token_step(error), clock, _skipped("scopes")], status
+    skew = authentication.clock_skew if client.clock_skew is None else client.clock_skew
     steps += [
         Step(
             "token",
             Verdict.OK,
             f"the signed request was accepted; the token lives {authentication.lifetime:g} s",
         ),
-        clock_step(authentication.clock_skew),
+        clock_step(skew),
         scopes_step(authentication),
     ]
     if steps[-1].verdict is Verdict.FAILED:
@@ -151,11 +154,16 @@ def token_step(error: RequestError) -> Step:
     Returns:
         The step.
     """
-    if is_refused(error):
+    said = f"{error.error} {error.detail}" if isinstance(error, TokenError) else ""
+    if is_refused(error) and "scope" in said.lower():
+        advice = (
+            "Ask Upvest to grant these scopes to this client, or take them out of "
+            "UPVEST_API_SCOPES."
+        )
+    elif is_refused(error):
         advice = (
             "Compare UPVEST_API_CLIENT_ID, UPVEST_API_CLIENT_SECRET and UPVEST_API_KEY_ID with "
-            "what Upvest gave out, and the public key that it has with this private key; a clock "
-            "that is off makes signatures fail as well."
+            "what Upvest gave out, and the public key that it has with this private key."
         )
     else:
         advice = "Check that this machine reaches UPVEST_API_BASE_URL, then try again."
@@ -169,7 +177,7 @@ def clock_step(skew: float | None) -> Step:
         skew: Seconds that the server's clock is ahead; None where it was not measured.
 
     Returns:
-        The step; a failure beyond the life of a signature.
+        The step; never a failure, as the client corrects its signatures.
     """
     if skew is None:
         advice = "Compare this machine's clock with a time server's."
@@ -178,10 +186,10 @@ def clock_step(skew: float | None) -> Step:
     if abs(skew) < WARNING_SKEW:
         return Step("clock", Verdict.OK, found)
     advice = (
-        f"Set this machine's clock by a time server: signatures live for {DEFAULT_LIFETIME:g} s."
+        "The client corrects its signatures by the server's time; set this machine's clock by a "
+        "time server all the same."
     )
-    verdict = Verdict.FAILED if abs(skew) > DEFAULT_LIFETIME else Verdict.WARNING
-    return Step("clock", verdict, found, advice)
+    return Step("clock", Verdict.WARNING, found, advice)
 
 
 def scopes_step(authentication: Authentication) -> Step:

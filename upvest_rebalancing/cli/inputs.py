@@ -30,6 +30,9 @@ def read_accounts(screen: Screen, source: str) -> AccountList:
     """
     name = "standard input" if source == STDIN else source
     listed = _read(source)
+    if any("\\x00" in problem.message for problem in listed.problems[:2]):
+        message = f"{name} is no UTF-8 text (it may be UTF-16); nothing was sent"
+        raise InvalidRequestError(message)
     if listed.problems:
         lines = "\n".join(f"{name}, {problem}" for problem in listed.problems)
         count = len(listed.problems)
@@ -54,6 +57,9 @@ def _read(source: str) -> AccountList:
         if source != STDIN:
             with Path(source).open(encoding="utf-8", errors="surrogateescape") as file:
                 return parse_accounts(file)
+        if sys.stdin is None:
+            message = "standard input is closed; a file of accounts would be right"
+            raise InvalidRequestError(message)
         text = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
         try:
             return parse_accounts(text)

@@ -11,7 +11,16 @@ LOGGER = "upvest_rebalancing"
 class _StandardError(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # Looked up each time: a live display puts itself in place of sys.stderr.
-        sys.stderr.write(self.format(record) + "\n")
+        stream = sys.stderr
+        try:
+            text = self.format(record) + "\n"
+            encoding = getattr(stream, "encoding", None) or "utf-8"
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        except Exception:  # noqa: BLE001 - whatever it is, it must not end a trigger
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say nothing: the place for it is the one that fails."""
 
 
 def log_to_stderr() -> None:

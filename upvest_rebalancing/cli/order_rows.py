@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Callable
 
 from upvest_rebalancing.bulk.writer import csv_rows
-from upvest_rebalancing.cli.screen import plain
+from upvest_rebalancing.cli.screen import json_text, one_line, plain
 from upvest_rebalancing.models import ExecutionOrder
 
 FIELDS = (
@@ -35,13 +34,14 @@ class OrderFormat(enum.StrEnum):
 
 
 def order_writer(
-    output_format: OrderFormat, write: Callable[[str], object]
+    output_format: OrderFormat, write: Callable[[str], object], *, encoding: str = "utf-8"
 ) -> Callable[[ExecutionOrder], object]:
     """Make a function that writes one order; a header is written at once.
 
     Args:
         output_format: How orders are written.
         write: Takes text.
+        encoding: What the text is to be encoded with.
 
     Returns:
         The function.
@@ -52,7 +52,7 @@ def order_writer(
         return lambda order: write_row(_values(order))
     if output_format is OrderFormat.JSONL:
         return lambda order: write(
-            json.dumps(dict(zip(FIELDS, _values(order), strict=True)), ensure_ascii=False) + "\n"
+            json_text(dict(zip(FIELDS, _values(order), strict=True)), encoding) + "\n"
         )
     write(_columns("ACCOUNT", "STATUS", "ORDER", "REASON"))
     return lambda order: write(
@@ -66,7 +66,7 @@ def _columns(account: str, status: str, order: str, reason: str) -> str:
 
 def _reason(order: ExecutionOrder) -> str:
     reason = "" if order.cancellation_reason is None else order.cancellation_reason.value
-    details = (order.cancellation_details or "").replace("\n", " ")
+    details = one_line(order.cancellation_details or "")
     return f"{reason}: {details}" if reason and details else reason or details
 
 

@@ -55,6 +55,7 @@ def execution(
                     "allocations": _count(found.allocations),
                 }
             )
+        screen.end(ExitStatus.DONE)
 
 
 async def _execution(env_file: str, execution_id: str) -> Execution:
@@ -90,11 +91,16 @@ def orders(
             found = client.orders(
                 execution_id, page_size=page_size, start_date=start_date, end_date=end_date
             )
-            write_order = order_writer(output_format, screen.out.file.write)
+            write_order = order_writer(
+                output_format, screen.stream.write, encoding=screen.stream.encoding
+            )
             async for page in found.pages():
                 for order in page.data:
                     write_order(order)
-                screen.out.file.flush()
+                screen.stream.flush()
+                if screen.stream.lost is not None:
+                    # Nobody reads on: what is left need not be asked for.
+                    screen.end(ExitStatus.FAILED)
             return found.verdict
 
     with screen.reporting():
@@ -103,8 +109,7 @@ def orders(
             f"{'complete' if verdict.complete else 'incomplete'}: {verdict.seen:,} of "
             f"{verdict.expected:,} orders in {verdict.pages:,} pages; {verdict.reason}"
         )
-        if not verdict.complete:
-            raise typer.Exit(ExitStatus.FAILED)
+        screen.end(ExitStatus.DONE if verdict.complete else ExitStatus.FAILED)
 
 
 def _count(ids: tuple[UUID, ...] | None) -> str:

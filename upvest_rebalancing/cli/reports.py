@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from upvest_rebalancing.bulk.batches import BatchReport, Stage
 from upvest_rebalancing.bulk.summary import Summary
-from upvest_rebalancing.cli.screen import Screen, plain
+from upvest_rebalancing.cli.screen import Screen, one_line, plain
 
 
 def show_summary(screen: Screen, summary: Summary) -> None:
@@ -51,13 +51,20 @@ def show_counts(screen: Screen, name: str, counts: Mapping[str, int]) -> None:
     screen.out.print(table)
 
 
-def show_batches(screen: Screen, reports: Sequence[BatchReport]) -> None:
+def show_batches(
+    screen: Screen,
+    reports: Sequence[BatchReport],
+    *,
+    write: Callable[[str], None] | None = None,
+) -> None:
     """Write, batch by batch, what was triggered, what may have been, and what was not.
 
     Args:
         screen: Where to.
         reports: A report per batch, in the order of the plan.
+        write: Takes each line; standard output does where None.
     """
+    write = screen.result if write is None else write
     groups = (
         ("triggered", {Stage.DONE, Stage.FOLLOWING, Stage.UNFINISHED}),
         ("outcome unknown, may have been triggered", {Stage.TRIGGERING, Stage.UNKNOWN}),
@@ -69,14 +76,14 @@ def show_batches(screen: Screen, reports: Sequence[BatchReport]) -> None:
         if not chosen:
             continue
         accounts = sum(len(report.batch.accounts) for report in chosen)
-        screen.result(
+        write(
             f"{title}: {number_of(len(chosen), 'batch', 'batches')} with "
             f"{number_of(accounts, 'account', 'accounts')}"
         )
         for report in chosen:
-            screen.result(f"  {_line(report)}")
+            write(f"  {_line(report)}")
     if any(report.stage in {Stage.TRIGGERING, Stage.UNKNOWN} for report in reports):
-        screen.result(
+        write(
             "To find out what became of a batch whose outcome is unknown, trigger the same "
             "accounts again with its idempotency key, and with no other."
         )
@@ -94,7 +101,7 @@ def _line(report: BatchReport) -> str:
     if report.execution_id is None:
         parts.append(f"accounts {batch.accounts[0]} to {batch.accounts[-1]}")
     if report.error is not None and report.stage is not Stage.PLANNED:
-        parts.append(report.error)
+        parts.append(one_line(report.error))
     return "; ".join(parts)
 
 

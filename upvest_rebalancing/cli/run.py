@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +10,16 @@ import attrs
 import typer
 
 from upvest_rebalancing.bulk.accounts import AccountList
+from upvest_rebalancing.bulk.batches import Stage
 from upvest_rebalancing.bulk.job import BulkJob
 from upvest_rebalancing.bulk.plan import Batch, plan_batches
 from upvest_rebalancing.bulk.summary import Summary
-from upvest_rebalancing.bulk.writer import check_writable, write_results
+from upvest_rebalancing.bulk.writer import ResultsFile, result_format
 from upvest_rebalancing.cli.inputs import read_accounts
 from upvest_rebalancing.cli.options import EnvFile, Json, Timeout, Verbose
 from upvest_rebalancing.cli.progress import JobProgress
 from upvest_rebalancing.cli.reports import job_document, number_of, show_batches, show_summary
-from upvest_rebalancing.cli.running import StoppedError, run_until_stopped
+from upvest_rebalancing.cli.running import Signals, StoppedError
 from upvest_rebalancing.cli.sandbox import DEFAULTS, refused_values
 from upvest_rebalancing.cli.screen import Screen
 from upvest_rebalancing.cli.statuses import ExitStatus
@@ -42,7 +43,7 @@ class _Run:
     progress: JobProgress
     env_file: str
     sandbox: SandboxConfig | None
-    output: Path | None
+    output: ResultsFile | None
     as_json: bool
     statistics: Statistics = attrs.field(factory=Statistics)
 
@@ -93,32 +94,42 @@ def run(
     with Ctrl-C, 143 ended with SIGTERM.
     """
     screen = Screen.open(verbose=verbose)
-    with screen.reporting():
+    with screen.reporting(), ExitStack() as stack:
         if output is not None:
-            check_writable(output)
             _check_apart(output, accounts)
         listed = read_accounts(screen, accounts)
         batches = plan_batches(listed.accounts, batch_size=batch_size, new_key=new_idempotency_key)
+        config = _sandbox_config(wanted=sandbox, seed=seed, order_seconds=order_seconds)
         progress = JobProgress(screen, batches)
         job = BulkJob(batches, concurrency=concurrency, timeout=timeout, on_event=progress.add)
+        signals = stack.enter_context(Signals())
+        # Made before the first request: where it can't be written, nothing is sent.
+        file = None if output is None else stack.enter_context(ResultsFile(output))
         status = _carry_out(
             screen,
+            signals,
             _Run(
                 listed=listed,
                 batches=batches,
                 job=job,
                 progress=progress,
                 env_file=env_file,
-                sandbox=_sandbox_config(wanted=sandbox, seed=seed, order_seconds=order_seconds),
-                output=output,
+                sandbox=config,
+                output=file,
                 as_json=as_json,
             ),
         )
-    raise typer.Exit(status)
+        screen.end(status)
 
 
 def _check_apart(output: Path, source: str) -> None:
-    if output.exists() and Path(source).exists() and output.samefile(source):
+    result_format(output)
+    try:
+        is_same = output.samefile(source)
+    except (OSError, ValueError):
+        # One of them does not exist, or can't be looked at: whoever opens it says so.
+        return
+    if is_same:
         message = f"--output {output} is the list of accounts itself; another file would be right"
         raise InvalidRequestError(message)
 
@@ -141,9 +152,9 @@ def _sandbox_config(
         )
 
 
-def _carry_out(screen: Screen, run: _Run) -> ExitStatus:
+def _carry_out(screen: Screen, signals: Signals, run: _Run) -> ExitStatus:
     try:
-        run_until_stopped(_run(screen, run))
+        signals.run(_run(screen, run))
     except StoppedError as stop:
         screen.remark(str(stop))
         _report(screen, run, is_interrupted=True)
@@ -167,7 +178,9 @@ async def _run(screen: Screen, run: _Run) -> None:
             sandbox = await stack.enter_async_context(Sandbox(run.sandbox))
             settings = Settings.from_env(None, environ=sandbox.environment())
             place = "an embedded sandbox"
-        client = await stack.enter_async_context(RebalancingClient(settings))
+        client = await stack.enter_async_context(
+            RebalancingClient(settings, on_attempt=run.job.hook())
+        )
         screen.remark(
             f"{number_of(len(run.listed.accounts), 'account', 'accounts')} in "
             f"{number_of(len(run.batches), 'batch', 'batches')}, against {place}"
@@ -183,6 +196,9 @@ async def _run(screen: Screen, run: _Run) -> None:
 
 def _report(screen: Screen, run: _Run, *, is_interrupted: bool) -> ExitStatus:
     job = run.job
+    job.stop()
+    # First of all, as it needs no terminal, no pipe and no reader.
+    written = _write(screen, run)
     summary = Summary.of(
         job.results(),
         seconds=job.seconds,
@@ -190,33 +206,40 @@ def _report(screen: Screen, run: _Run, *, is_interrupted: bool) -> ExitStatus:
         retries=run.statistics.retries,
     )
     reports = job.reports()
+    is_done = summary.is_final and all(report.stage is Stage.DONE for report in reports)
     final = f"{summary.final:,} of {summary.accounts:,}"
     screen.remark(f"{final} accounts are final after {summary.seconds:.1f} s")
-    written = _write(screen, run)
+    if summary.is_final and not is_done:
+        screen.error("following some batches ended before their executions were known to be final")
     if run.as_json:
         document = job_document(
             summary,
             reports,
             repeated=len(run.listed.repeats),
-            output=str(run.output) if run.output is not None and written else None,
+            output=str(run.output.path) if run.output is not None and written else None,
             is_interrupted=is_interrupted,
         )
         screen.json(document)
     else:
         show_summary(screen, summary)
-        if is_interrupted or not summary.is_final:
+        if is_interrupted or not is_done or not written:
             screen.result()
             show_batches(screen, reports)
-    return ExitStatus.DONE if summary.is_final and written else ExitStatus.FAILED
+    if screen.stream.lost is not None:
+        # Nobody has read it; standard error may have a reader.
+        show_batches(screen, reports, write=screen.remark)
+    return ExitStatus.DONE if is_done and written else ExitStatus.FAILED
 
 
 def _write(screen: Screen, run: _Run) -> bool:
     if run.output is None:
         return True
+    path = run.output.path
     try:
-        write_results(run.output, run.job.results())
-    except OSError as error:
-        screen.error(f"the results could not be written to {run.output}: {error.strerror}")
+        run.output.write(run.job.results())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        screen.error(f"the results could not be written to {path}: {reason}")
         return False
-    screen.remark(f"a result per account is in {run.output}")
+    screen.remark(f"a result per account is in {path}")
     return True

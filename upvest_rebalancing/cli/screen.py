@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self, TextIO
+from typing import Any, NoReturn, Self, TextIO, cast
 
 import attrs
 import typer
@@ -45,12 +45,77 @@ def plain(text: str) -> str:
     )
 
 
-def _console(file: TextIO) -> Console:
+def one_line(text: str) -> str:
+    """Put a text on one line, whatever line breaks it has.
+
+    Args:
+        text: Any text.
+    """
+    return " ".join(text.split())
+
+
+class Stream:
+    """A text stream that takes anything and never raises.
+
+    What its encoding lacks is written as escapes. Where the stream is missing, closed, broken or
+    full, the text is dropped, and `lost` says why.
+
+    Args:
+        stream: The stream; None where the process has none.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self.encoding: str = getattr(stream, "encoding", None) or "utf-8"
+        self.lost: OSError | ValueError | None = None
+        """Why something could not be written; None where nothing was lost."""
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        try:
+            text.encode(self.encoding)
+        except UnicodeError:
+            text = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+        if self._stream is not None and self.lost is None:
+            try:
+                self._stream.write(text)
+            except (OSError, ValueError) as error:
+                self.lost = error
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written."""
+        if self._stream is not None and self.lost is None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                self.lost = error
+
+    def isatty(self) -> bool:
+        """Tell whether it is a terminal."""
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except (OSError, ValueError):
+            return False
+
+    def fileno(self) -> int:
+        """Give the file's number.
+
+        Raises:
+            OSError: There is none.
+        """
+        if self._stream is None:
+            message = "there is no file"
+            raise OSError(message)
+        return self._stream.fileno()
+
+
+def _console(file: Stream) -> Console:
     # A variable that forces colours must not put escapes into a file, and a line in a file is
     # never folded.
     is_terminal = file.isatty()
     return Console(
-        file=file,
+        file=cast("TextIO", file),
         force_terminal=is_terminal,
         width=None if is_terminal else _UNBOUNDED,
         markup=False,
@@ -66,10 +131,12 @@ class Screen:
     Attributes:
         out: For results.
         err: For progress, remarks and errors.
+        stream: What is under `out`.
     """
 
     out: Console
     err: Console
+    stream: Stream
 
     @classmethod
     def open(cls, *, verbose: bool = False) -> Self:
@@ -80,7 +147,8 @@ class Screen:
         """
         if verbose:
             log_to_stderr()
-        return cls(_console(sys.stdout), _console(sys.stderr))
+        stream = Stream(sys.stdout)
+        return cls(_console(stream), _console(Stream(sys.stderr)), stream)
 
     def result(self, text: str = "") -> None:
         """Write lines of a result."""
@@ -88,8 +156,8 @@ class Screen:
 
     def json(self, document: Mapping[str, Any]) -> None:
         """Write a JSON document, the only one of the command."""
-        self.out.file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-        self.out.file.flush()
+        self.stream.write(json_text(document, self.stream.encoding, indent=2) + "\n")
+        self.stream.flush()
 
     def remark(self, text: str, style: str = "") -> None:
         """Write a remark, apart from the results."""
@@ -105,6 +173,24 @@ class Screen:
         for name, value in rows.items():
             line = Text.assemble((f"{name:<{width}}", "bold"), f"  {plain(value)}")
             self.out.print(line, soft_wrap=True)
+
+    def end(self, status: ExitStatus) -> NoReturn:
+        """End the command; where its result could not be written, it has not succeeded.
+
+        Args:
+            status: The exit status of what was done.
+
+        Raises:
+            Exit: Always.
+        """
+        self.stream.flush()
+        lost = self.stream.lost
+        if lost is None:
+            raise typer.Exit(status)
+        if not isinstance(lost, BrokenPipeError):
+            reason = getattr(lost, "strerror", None) or str(lost)
+            self.error(f"standard output can't be written to: {reason}")
+        raise typer.Exit(status if status is not ExitStatus.DONE else ExitStatus.FAILED)
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
@@ -124,6 +210,22 @@ class Screen:
         except StoppedError as stop:
             self.remark(str(stop))
             raise typer.Exit(stop.status) from None
+
+
+def json_text(value: object, encoding: str, indent: int | None = None) -> str:
+    """Write JSON that survives an encoding: what it lacks becomes JSON's own escapes.
+
+    Args:
+        value: The value.
+        encoding: The encoding that is to hold the text.
+        indent: How far to indent each level.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    try:
+        text.encode(encoding)
+    except UnicodeError:
+        return json.dumps(value, indent=indent)
+    return text
 
 
 def is_refused(error: RebalancingError) -> bool:

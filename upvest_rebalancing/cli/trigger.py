@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Annotated, Any
+from uuid import UUID
 
 import attrs
 import typer
@@ -10,11 +12,12 @@ import typer
 from upvest_rebalancing.cli.inputs import read_accounts
 from upvest_rebalancing.cli.options import EnvFile, Json, Timeout, Verbose
 from upvest_rebalancing.cli.reports import show_counts
-from upvest_rebalancing.cli.running import StoppedError, run_until_stopped
+from upvest_rebalancing.cli.running import Signals, StoppedError
 from upvest_rebalancing.cli.screen import Screen
 from upvest_rebalancing.cli.statuses import ExitStatus
 from upvest_rebalancing.client import RebalancingClient
-from upvest_rebalancing.errors import InvalidRequestError, WaitTimeoutError
+from upvest_rebalancing.errors import Attempt, InvalidRequestError, RequestError, WaitTimeoutError
+from upvest_rebalancing.events import AttemptEvent, AttemptStarted
 from upvest_rebalancing.models import ExecutionOutcome, TriggeredExecution
 from upvest_rebalancing.protocol.endpoints import (
     check_idempotency_key,
@@ -22,6 +25,15 @@ from upvest_rebalancing.protocol.endpoints import (
     new_idempotency_key,
 )
 from upvest_rebalancing.settings import DEFAULT_ENV_FILE, Settings
+
+
+class State(enum.StrEnum):
+    """What is known of a trigger."""
+
+    TRIGGERED = "triggered"
+    UNKNOWN = "unknown"
+    """It may have been executed."""
+    NOT_EXECUTED = "not_executed"
 
 
 @attrs.define
@@ -35,6 +47,24 @@ class _Trigger:
     triggered: TriggeredExecution | None = None
     outcome: ExecutionOutcome | None = None
     is_late: bool = False
+    attempts: int = 0
+    open_attempts: int = 0
+    is_calling: bool = False
+    is_executed: bool = False
+    request_id: str | None = None
+
+    def note(self, attempt: Attempt) -> None:
+        """Take in what an attempt did."""
+        self.is_executed = self.is_executed or attempt.may_have_been_executed
+
+    @property
+    def state(self) -> State:
+        """What is known of it."""
+        if self.triggered is not None:
+            return State.TRIGGERED
+        # Cut off where no attempt was told of: nobody knows how far it has come.
+        is_open = self.is_calling and (self.open_attempts > 0 or self.attempts == 0)
+        return State.UNKNOWN if self.is_executed or is_open else State.NOT_EXECUTED
 
 
 def trigger(
@@ -89,13 +119,15 @@ def trigger(
             allocations=_once(screen, allocations),
             timeout=timeout if wait else None,
         )
-        try:
-            run_until_stopped(_run(env_file, order))
-        except StoppedError:
+        with Signals() as signals:
+            try:
+                signals.run(_run(env_file, order))
+            except (RequestError, StoppedError):
+                # Whatever ends it: first what was triggered, then what went wrong.
+                _show(screen, order, as_json=as_json)
+                raise
             _show(screen, order, as_json=as_json)
-            raise
-        _show(screen, order, as_json=as_json)
-    raise typer.Exit(ExitStatus.FAILED if order.is_late else ExitStatus.DONE)
+            screen.end(ExitStatus.FAILED if order.is_late else ExitStatus.DONE)
 
 
 def _once(screen: Screen, ids: list[str]) -> tuple[str, ...]:
@@ -106,45 +138,85 @@ def _once(screen: Screen, ids: list[str]) -> tuple[str, ...]:
 
 
 async def _run(env_file: str, order: _Trigger) -> None:
-    async with RebalancingClient(Settings.from_env(env_file)) as client:
+    def on_attempt(event: AttemptEvent) -> None:
+        if event.idempotency_key != order.key:
+            return
+        if isinstance(event, AttemptStarted):
+            order.attempts += 1
+            order.open_attempts += 1
+        else:
+            order.open_attempts -= 1
+            order.note(event.attempt)
+
+    settings = Settings.from_env(env_file)
+    async with RebalancingClient(settings, on_attempt=on_attempt) as client:
+        await _trigger(client, order)
+        if order.triggered is not None and order.timeout is not None:
+            await _follow(client, order, order.triggered.id, order.timeout)
+
+
+async def _trigger(client: RebalancingClient, order: _Trigger) -> None:
+    order.is_calling = True
+    try:
         order.triggered = await client.trigger(
             accounts=order.accounts or None,
             allocations=order.allocations or None,
             idempotency_key=order.key,
         )
-        if order.timeout is None:
-            return
+    except RequestError as error:
+        order.is_calling = False
+        order.attempts = max(order.attempts, len(error.attempts))
+        order.request_id = error.request_id
+        for attempt in error.attempts:
+            order.note(attempt)
+        raise
+    order.is_calling = False
+    order.request_id = order.triggered.request_id
+    order.attempts = max(order.attempts, len(order.triggered.attempts))
 
-        def progressed(outcome: ExecutionOutcome) -> None:
-            order.outcome = outcome
 
-        try:
-            order.outcome = await client.wait(
-                order.triggered.id, timeout=order.timeout, on_progress=progressed
-            )
-        except WaitTimeoutError as error:
-            order.outcome = error.outcome or order.outcome
-            order.is_late = True
+async def _follow(
+    client: RebalancingClient, order: _Trigger, execution_id: UUID, timeout: float
+) -> None:
+    def progressed(outcome: ExecutionOutcome) -> None:
+        order.outcome = outcome
+
+    try:
+        order.outcome = await client.wait(execution_id, timeout=timeout, on_progress=progressed)
+    except WaitTimeoutError as error:
+        order.outcome = error.outcome or order.outcome
+        order.is_late = True
 
 
 def _show(screen: Screen, order: _Trigger, *, as_json: bool) -> None:
     triggered, outcome = order.triggered, order.outcome
     if as_json:
         document: dict[str, Any] = {
+            "outcome": order.state.value,
             "id": None if triggered is None else str(triggered.id),
             "idempotency_key": order.key,
-            "request_id": None if triggered is None else triggered.request_id,
-            "attempts": 0 if triggered is None else len(triggered.attempts),
+            "request_id": order.request_id,
+            "attempts": order.attempts,
         }
         if order.timeout is not None:
             document["final"] = outcome is not None and outcome.is_final
             document["by_status"] = {} if outcome is None else dict(outcome.by_status)
         screen.json(document)
     else:
-        execution = "unknown: it may have been triggered" if triggered is None else triggered.id
-        screen.table({"execution": str(execution), "idempotency key": order.key})
+        execution = _WORDS[order.state] if triggered is None else str(triggered.id)
+        screen.table({"execution": execution, "idempotency key": order.key})
         if outcome is not None:
             screen.result()
             show_counts(screen, "status", {str(k): n for k, n in outcome.by_status.items()})
     if order.is_late:
         screen.error(f"not every order was final after {order.timeout:g} s")
+    if screen.stream.lost is not None:
+        # Nobody has read it; standard error may have a reader.
+        found = "none" if triggered is None else str(triggered.id)
+        screen.remark(f"{order.state}; execution: {found}; idempotency key: {order.key}")
+
+
+_WORDS = {
+    State.UNKNOWN: "unknown: it may have been triggered",
+    State.NOT_EXECUTED: "none: it was not triggered",
+}
