@@ -89,8 +89,9 @@ class Attempter:
         clock: Gives seconds that never go back.
         server_clock: Knows how far this machine's clock is from the server's.
         signing: Signs; the innermost middleware.
-        on_answer: Called with each answer and when its attempt began, before the place is given
-            back: what it teaches must hold for the next one.
+        now: Gives the time in seconds since 1970.
+        on_answer: Called with each answer and when its attempt began by `clock` and by `now`,
+            before the place is given back: what it teaches must hold for the next one.
         on_cancelled: Called with the result where the attempt is cancelled.
     """
 
@@ -99,9 +100,10 @@ class Attempter:
     policy: RetryPolicy
     attempt_timeout: float
     clock: Callable[[], float]
+    now: Callable[[], float]
     server_clock: ServerClock
     signing: aiohttp.ClientMiddlewareType
-    on_answer: Callable[[Response, float], None]
+    on_answer: Callable[[Response, float, float], None]
     on_cancelled: Callable[[Call, Result], None]
 
     async def make(self, call: Call, tokens: TokenSource | None) -> Result:
@@ -169,12 +171,13 @@ class Attempter:
                     raise TimeoutError
                 stage.is_admitted = True
                 stage.correction = self.server_clock.correction
+                sent_at = self.now()
                 response = await self.transport.send(
                     call.request,
                     middlewares=middlewares,
                     timeout=min(self.attempt_timeout, left),
                 )
-                self.on_answer(response, stage.began)
+                self.on_answer(response, stage.began, sent_at)
                 return response
 
     def _left(self, call: Call) -> float:

@@ -38,6 +38,12 @@ logger = logging.getLogger("upvest_rebalancing")
 _UNAUTHORIZED: Final = 401
 _TOO_MANY_REQUESTS: Final = 429
 
+_STEADY: Final = 1.0
+"""Seconds that this machine's two clocks may differ over one attempt before neither is trusted."""
+
+_WARNINGS: Final = 5
+"""Jumps of the clock that are warned of; a clock that never stops jumping must not fill a log."""
+
 
 @attrs.frozen(kw_only=True)
 class Statistics:
@@ -115,6 +121,7 @@ class Sender:
             policy=self.policy,
             attempt_timeout=self.attempt_timeout,
             clock=self.clock,
+            now=lambda: self.now().timestamp(),
             server_clock=self.server_clock,
             signing=self.signing,
             on_answer=self._learn,
@@ -191,7 +198,7 @@ class Sender:
         self._counts["retries"] += number > 1
         return None
 
-    def _learn(self, response: Response, began: float) -> None:
+    def _learn(self, response: Response, began: float, sent_at: float) -> None:
         is_refused = response.status in REFUSALS
         self.throttle.answered(
             response.status,
@@ -203,10 +210,19 @@ class Sender:
         if date is None or response.headers.get("age", "0") != "0":
             # A cache says when the answer was made, not when it was given.
             return
-        received = self.now().timestamp()
-        # By the clock as it is now: it may have jumped since the request was sent.
-        sent = received - max(0.0, self.clock() - began)
-        if self.server_clock.observe(date=date.timestamp(), sent=sent, received=received):
+        received, took = self.now().timestamp(), max(0.0, self.clock() - began)
+        is_refused = response.status == _UNAUTHORIZED
+        if abs(received - sent_at - took) > _STEADY and not is_refused:
+            # This machine's clock jumped, or the machine slept, while the request was under way.
+            return
+        is_news = self.server_clock.observe(
+            date=date.timestamp(),
+            # By the clock as it is now: it may have jumped since the request was sent.
+            sent=received - took,
+            received=received,
+            is_refused=is_refused,
+        )
+        if is_news and self.server_clock.jumps <= _WARNINGS:
             logger.warning(
                 "the server's clock is %+.1f s from this machine's; signatures are corrected",
                 self.server_clock.correction,

@@ -11,10 +11,12 @@ from upvest_rebalancing.protocol.clock import EXPLAINS, TOLERATED, ServerClock
 SKEW = st.floats(-4000, 4000)
 
 
-def answer(clock: ServerClock, at: float, skew: float, way: float = 0.05) -> bool:
+def answer(
+    clock: ServerClock, at: float, skew: float, way: float = 0.05, *, is_refused: bool = False
+) -> bool:
     """Let a server whose clock is ahead by `skew` answer a request sent `at` this time."""
     date = math.floor(at + way / 2 + skew)
-    return clock.observe(date=date, sent=at, received=at + way)
+    return clock.observe(date=date, sent=at, received=at + way, is_refused=is_refused)
 
 
 def test_nothing_is_known_at_first() -> None:
@@ -72,7 +74,7 @@ def test_a_jump_is_followed(first: float, second: float) -> None:
     clock = ServerClock()
     answer(clock, 1e9, first)
     before = clock.correction
-    assert answer(clock, 1e9 + 10, second)
+    assert answer(clock, 1e9 + 10, second, is_refused=True)
     assert clock.explains(before)
     assert clock.skew is not None
     assert abs(clock.skew - second) <= 0.6
@@ -81,8 +83,24 @@ def test_a_jump_is_followed(first: float, second: float) -> None:
 def test_a_clock_that_jumps_back_to_right_is_corrected_no_more() -> None:
     clock = ServerClock()
     answer(clock, 1e9, 3600)
-    assert not answer(clock, 1e9 + 10, 0)
+    for second in range(3):
+        assert clock.correction != 0
+        assert not answer(clock, 1e9 + 10 + second, 0)
     assert clock.correction == 0
+
+
+def test_one_server_of_many_whose_clock_is_off_is_not_believed() -> None:
+    clock = ServerClock()
+    answer(clock, 1e9, 0)
+    for second in range(1, 100):
+        answer(clock, 1e9 + second, 300 if second % 3 == 0 else 0)
+        assert clock.correction == 0
+
+
+def test_dates_beyond_a_week_are_nonsense() -> None:
+    clock = ServerClock()
+    assert not answer(clock, 1e9, 8 * 86_400)
+    assert clock.skew is None
 
 
 def test_a_slow_answer_does_not_spoil_a_good_estimate() -> None:

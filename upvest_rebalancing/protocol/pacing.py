@@ -31,6 +31,12 @@ import attrs
 REFUSALS: Final = frozenset({429, 503})
 """By these a server says that it has too much to do (RFC 6585, section 4; RFC 9110, 15.6.4)."""
 
+UNAVAILABLE: Final = 503
+
+FEW: Final = 0.2
+"""The share of answers up to which 503s are a server's own trouble rather than too many requests:
+everybody holds for a moment, but the rate is not cut, or it would never recover."""
+
 WINDOW: Final = 1.0
 """Seconds over which successes are counted, and in which the rate is cut once."""
 
@@ -145,6 +151,7 @@ class Pacing:
     _refused_at: float = attrs.field(default=-math.inf, init=False)
     _cut_at: float = attrs.field(default=-math.inf, init=False)
     _accepted: deque[float] = attrs.field(factory=deque, init=False)
+    _refused: deque[float] = attrs.field(factory=deque, init=False)
 
     def rate(self, now: float) -> float:
         """Give the pace in requests per second; infinity where there is none.
@@ -215,11 +222,13 @@ class Pacing:
         """
         if status not in REFUSALS:
             self._accepted.append(now)
-            self._forget_accepted(now)
+            self._forget(now)
             if self._hold and sent_at > self._refused_at:
                 self._hold = 0.0
                 self._held_until = -math.inf
             return
+        self._refused.append(now)
+        self._forget(now)
         if retry_after is not None:
             pause = min(retry_after, self.policy.longest_pause)
             self._asked_until = max(self._asked_until, now + pause)
@@ -229,7 +238,8 @@ class Pacing:
             hold = self._hold * self.policy.hold_growth
         else:
             hold = max(self.policy.first_hold, 1 / self.rate(now))
-            if now - self._cut_at >= WINDOW:
+            is_overload = status != UNAVAILABLE or retry_after is not None or self._many()
+            if is_overload and now - self._cut_at >= WINDOW:
                 self._cut(now)
         self._hold = min(hold, self.policy.longest_hold)
         self._refused_at = now
@@ -256,13 +266,17 @@ class Pacing:
                 quotas.append(int(quota))
         self._told = min(quotas)
 
-    def _forget_accepted(self, now: float) -> None:
-        while self._accepted and self._accepted[0] <= now - WINDOW:
-            self._accepted.popleft()
+    def _many(self) -> bool:
+        refused = len(self._refused)
+        return refused > FEW * (refused + len(self._accepted))
+
+    def _forget(self, now: float) -> None:
+        for answers in (self._accepted, self._refused):
+            while answers and answers[0] <= now - WINDOW:
+                answers.popleft()
 
     def _cut(self, now: float) -> None:
         policy, rate = self.policy, self.rate(now)
-        self._forget_accepted(now)
         reached = min(rate, len(self._accepted) / WINDOW)
         if rate < math.inf:
             # There may be few successes because little was asked for.
