@@ -212,7 +212,7 @@ async def test_a_connection_that_hangs_was_never_sent() -> None:
         retry = RetryPolicy(max_attempts=1)
         async with (
             Stub([answer(EXECUTION_JSON)]) as stub,
-            stub.client(attempt_timeout=0.5, retry=retry) as client,
+            stub.client(attempt_timeout=1.5, retry=retry) as client,
         ):
             await client.execution(EXECUTION)
             port = listener.getsockname()[1]

@@ -84,7 +84,7 @@ async def test_no_complete_answer_is_an_unknown_outcome(
 
 
 async def test_a_server_that_hangs_costs_one_attempt_timeout() -> None:
-    async with Stub([HANG, TRIGGERED]) as stub, stub.client(attempt_timeout=0.2) as client:
+    async with Stub([HANG, TRIGGERED]) as stub, stub.client(attempt_timeout=1.5) as client:
         triggered = await client.trigger(accounts=[ACCOUNT])
         assert triggered.attempts[0].outcome is AttemptOutcome.UNKNOWN
         assert "in time" in str(triggered.attempts[0].error)
@@ -180,7 +180,7 @@ async def test_the_budget_ends_retries_for_the_whole_client() -> None:
 
 
 async def test_the_deadline_ends_an_attempt() -> None:
-    retry = RetryPolicy(max_attempts=100, deadline=0.3)
+    retry = RetryPolicy(max_attempts=100, deadline=2.0)
     async with Stub([HANG]) as stub, stub.client(retry=retry) as client:
         with pytest.raises(errors.OutcomeUnknownError) as caught:
             await client.trigger(accounts=[ACCOUNT])
@@ -189,7 +189,7 @@ async def test_the_deadline_ends_an_attempt() -> None:
 
 
 async def test_the_deadline_ends_the_wait_for_a_token() -> None:
-    retry = RetryPolicy(max_attempts=2, deadline=0.3)
+    retry = RetryPolicy(max_attempts=2, deadline=2.0)
     async with Stub([TRIGGERED], tokens=[HANG]) as stub, stub.client(retry=retry) as client:
         with pytest.raises(errors.NotSentError) as caught:
             await client.trigger(accounts=[ACCOUNT])
@@ -198,7 +198,7 @@ async def test_the_deadline_ends_the_wait_for_a_token() -> None:
 
 
 async def test_the_deadline_ends_the_wait_for_a_place() -> None:
-    retry = RetryPolicy(max_attempts=2, deadline=0.5)
+    retry = RetryPolicy(max_attempts=2, deadline=2.0)
     async with Stub([HANG]) as stub, stub.client(concurrency=1, retry=retry) as client:
         results = await asyncio.gather(
             *(client.trigger(accounts=[ACCOUNT]) for _ in range(2)), return_exceptions=True
@@ -209,7 +209,7 @@ async def test_the_deadline_ends_the_wait_for_a_place() -> None:
 
 
 async def test_a_client_never_sends_more_at_once_than_it_has_places() -> None:
-    async with Stub([HANG]) as stub, stub.client(concurrency=3, attempt_timeout=0.2) as client:
+    async with Stub([HANG]) as stub, stub.client(concurrency=3, attempt_timeout=1.5) as client:
         tasks = [asyncio.create_task(client.execution(EXECUTION)) for _ in range(10)]
         while len(stub.seen) < 3:
             await stub.arrived.wait()
