@@ -46,7 +46,9 @@ async def test_an_expectation_that_is_refused_by_the_server_has_a_date() -> None
         answer = await client.get("/_sandbox/health", headers={"expect": "the impossible"})
         assert answer.status == 417
         assert answer.headers["date"] == "Thu, 01 Jan 1970 00:01:00 GMT"
-        assert "upvest-request-id" not in answer.headers
+        document = json.loads(await answer.read())
+        assert document["request_id"] == answer.headers["upvest-request-id"]
+        assert "impossible" not in str(document)
 
 
 @pytest.mark.parametrize("manner", [Manner.RESET, Manner.DISCONNECT])

@@ -162,6 +162,10 @@ def last_line(change: Callable[[str], str]) -> Callable[[str], str]:
             '"idempotency-key":', '"Idempotency-Key":').replace(
             '"upvest-client-id":', '"Upvest-Client-Id":').replace(
             '"upvest-api-version":', '"Upvest-Api-Version":'), "not in lower case"),
+        (lambda base: base.replace('": ', '":  '), "two spaces after the colons"),
+        (last_line(lambda line: re.sub(r"=(\d{10})", r"=\g<1>000", line)), "not that of"),
+        (last_line(lambda line: line.replace("1700000030", "1700000033").replace(
+            "1700000000", "1700000003")), "not that of signature-input"),
         (lambda base: "\n".join([base.rpartition("\n")[2], base.rpartition("\n")[0]]), "first"),
         (last_line(lambda line: line.replace(";", "; ")), "not that of signature-input"),
         (last_line(lambda line: line.partition(")")[0] + ")"), "not that of signature-input"),
@@ -237,13 +241,15 @@ def test_a_wrong_key_gets_the_whole_base() -> None:
 
 
 def test_only_one_diagnosis_a_second_is_thorough() -> None:
-    verifier = make_verifier()
+    ticks = [0.0]
+    verifier = make_verifier(lambda: ticks[0])
 
     def detail(now: float, **style: Any) -> str:
         values = {"@query": QUERY, "@method": "post"}
         slips = make_message(**{"values": values, "key": ED25519, "key_id": "ed", **style})
+        ticks[0] = now
         with pytest.raises(SignatureRefusedError) as caught:
-            verifier.verify(slips, token_request=False, now=now)
+            verifier.verify(slips, token_request=False, now=NOW)
         return str(caught.value)
 
     assert "in lower case; and" in detail(NOW)

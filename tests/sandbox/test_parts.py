@@ -23,7 +23,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     assert config.port == 0
     assert config.rate_limit == 300
     assert config.token_lifetime == 1799
-    assert config.scopes == ("portfolios:admin", "portfolios:read")
+    assert config.scopes == ("portfolios:admin", "portfolios:read", "webhooks:read")
     documentation = SandboxConfig.__doc__ or ""
     for field in attrs.fields(SandboxConfig):
         assert f"        {field.name}: " in documentation

@@ -2,6 +2,7 @@ import asyncio
 import json
 import socket
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -220,8 +221,13 @@ async def test_keys_and_executions_are_per_client(api: Api, make_api: MakeApi) -
     execution_id = (await api.trigger({"accounts": accounts(1)}, key)).json()["id"]
     other = Api(api.session, api.sandbox, api.clock)
     other.client_id, other.client_secret = str(uuid.uuid4()), "secret"
-    scopes = ("portfolios:admin", "portfolios:read")
+    scopes = api.sandbox.credentials.scopes
     api.sandbox.register_client(other.client_id, "secret", scopes)
+    detail = (await other.ask_token()).problem(401, "unauthorized")
+    assert f"is the key of the client {api.client_id}, but" in detail
+    other.style = replace(other.style, key_id="other")
+    public = api.sandbox.credentials.public_key_pem
+    api.sandbox.register_key("other", public, other.client_id.upper())
     await other.log_in()
     assert (await other.trigger({"accounts": accounts(2)}, key)).json()["id"] != execution_id
     for target in (f"{EXECUTIONS}/{execution_id}", f"{EXECUTIONS}/{execution_id}/orders"):
@@ -306,9 +312,9 @@ async def test_the_env_file_names_the_key_file(make_api: MakeApi, tmp_path: Path
     api.sandbox.write_env_file(folder / ".env")
     path = api.sandbox.write_env_file(folder / ".env")
     assert path == folder / ".env"
-    assert sorted(entry.name for entry in folder.iterdir()) == [".env", "sandbox-env.pem"]
-    key_path = folder / "sandbox-env.pem"
-    assert key_path.read_bytes() == credentials.private_key_pem
+    assert sorted(entry.name for entry in folder.iterdir()) == [".env", "sandbox-.env.pem"]
+    key_path = folder / "sandbox-.env.pem"
+    assert key_path.read_bytes().endswith(b"\n" + credentials.private_key_pem)
     assert {file.stat().st_mode & 0o777 for file in (path, key_path)} == {0o600}
     assert dotenv_values(path) == {
         "UPVEST_API_BASE_URL": api.sandbox.url,
@@ -317,7 +323,7 @@ async def test_the_env_file_names_the_key_file(make_api: MakeApi, tmp_path: Path
         "UPVEST_API_KEY_ID": credentials.key_id,
         "UPVEST_API_CLIENT_ID": credentials.client_id,
         "UPVEST_API_CLIENT_SECRET": credentials.client_secret,
-        "UPVEST_API_SCOPES": "portfolios:admin,portfolios:read",
+        "UPVEST_API_SCOPES": "portfolios:admin,portfolios:read,webhooks:read",
     }
     environment = api.sandbox.environment()
     assert "UPVEST_API_HTTP_SIGN_PRIVATE_KEY_BASE64" in environment

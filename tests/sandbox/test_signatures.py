@@ -2,6 +2,8 @@ import base64
 import hashlib
 import itertools
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -42,8 +44,9 @@ def public_pem(key: Any) -> bytes:
     return pem
 
 
-def make_verifier() -> Verifier:
-    verifier = Verifier(SignaturePolicy(max_lifetime=300, clock_tolerance=5))
+def make_verifier(monotonic: Callable[[], float] = time.monotonic) -> Verifier:
+    policy = SignaturePolicy(max_lifetime=300, clock_tolerance=5)
+    verifier = Verifier(policy, monotonic=monotonic)
     for key_id, key in KEYS.items():
         verifier.register(load_verifying_key(key_id, public_pem(key)))
     return verifier

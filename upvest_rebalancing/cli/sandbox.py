@@ -19,10 +19,10 @@ from upvest_rebalancing.cli.screen import Screen
 from upvest_rebalancing.cli.statuses import ExitStatus
 from upvest_rebalancing.errors import ConfigurationError, InvalidRequestError
 from upvest_rebalancing.sandbox import Sandbox, SandboxConfig
+from upvest_rebalancing.sandbox.credentials import check_replaceable
 
 DEFAULTS = SandboxConfig()
 DEFAULT_FILE = Path("sandbox.env")
-_SIGN = "UPVEST_API_BASE_URL='http://"
 
 
 class KeyType(enum.StrEnum):
@@ -194,12 +194,9 @@ def refused_values() -> Iterator[None]:
 
 def _check_ours(env_file: Path) -> None:
     try:
-        is_ours = not env_file.exists() or _SIGN in env_file.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        is_ours = False
-    if not is_ours:
-        message = f"{env_file} exists and is no sandbox's; another --env-file would be right"
-        raise ConfigurationError(message)
+        check_replaceable(env_file)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
     if not env_file.absolute().parent.is_dir():
         message = f"{env_file}: the directory {env_file.parent} does not exist"
         raise ConfigurationError(message)

@@ -7,21 +7,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler, Middleware
 
-from upvest_rebalancing.sandbox.controls import CONTROL_PREFIX
+from upvest_rebalancing.sandbox.controls import CONTROL_PREFIX, wrong_method
 from upvest_rebalancing.sandbox.counters import Status
 from upvest_rebalancing.sandbox.deliveries import Manner
+from upvest_rebalancing.sandbox.doorway import Refuse, Unread
 from upvest_rebalancing.sandbox.messages import Message
 from upvest_rebalancing.sandbox.problems import ProblemError, problem_answer
 from upvest_rebalancing.sandbox.routes import find_route
+from upvest_rebalancing.sandbox.secrecy import scrubbed
 from upvest_rebalancing.sandbox.service import Service
 from upvest_rebalancing.sandbox.wire import Wire, response_of
 
 logger = logging.getLogger("upvest_rebalancing.sandbox")
 
 _MOST_BODY_BYTES: Final = 64 * 2**20
+_FIRST_SERVER_ERROR: Final = 500
 _REQUEST_ID: Final = web.RequestKey("request_id", str)
 _COUNTED: Final = web.RequestKey("counted", bool)
 
@@ -49,8 +52,10 @@ def make_app(
     @web.middleware
     async def outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[_REQUEST_ID] = str(uuid.uuid4())
+        message = _message(request, b"")
+        service.arrived(message)
         try:
-            response = await _guarded(request, handler, request[_REQUEST_ID])
+            response = await _guarded(request, handler, service, message)
         except asyncio.CancelledError:
             count(request, "left")
             raise
@@ -69,26 +74,85 @@ def make_app(
         return await wire.send(request, delivery)
 
     app = web.Application(middlewares=[outermost, *middlewares], client_max_size=_MOST_BODY_BYTES)
-    app.router.add_route("*", "/{path:(?s:.*)}", answer)
+    app.router.add_route("*", "/{path:(?s:.*)}", answer, expect_handler=_expecting(count))
     app.on_response_prepare.append(_stamp(service, clock))
     app.on_shutdown.append(wire.close)
     return app
+
+
+def _expecting(
+    count: Callable[[web.Request, Status], None],
+) -> Callable[[web.Request], Awaitable[web.StreamResponse | None]]:
+    async def expected(request: web.Request) -> web.Response | None:
+        if request.version < HttpVersion11:
+            return None
+        if request.headers["expect"].lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            # As the server does it: the answer has not begun by that.
+            request.writer.output_size = 0
+            return None
+        request[_REQUEST_ID] = str(uuid.uuid4())
+        problem = ProblemError(417, "the header expect may be nothing but 100-continue")
+        count(request, problem.status)
+        return response_of(problem_answer(problem, request_id=request[_REQUEST_ID]))
+
+    return expected
+
+
+def make_refuse(service: Service, clock: Callable[[], float]) -> Refuse:
+    """Return what answers a request that could not be read.
+
+    Args:
+        service: What answers the others.
+        clock: The true time in Unix seconds.
+    """
+
+    def refuse(unread: Unread) -> web.StreamResponse:
+        found = find_route(Message(unread.method, unread.target).path) if unread.target else None
+        if found is not None:
+            problem = wrong_method(Message(unread.method, unread.target), found[0].method)
+        elif unread.target:
+            problem = ProblemError(404, "there is nothing at this target")
+        elif unread.status < _FIRST_SERVER_ERROR:
+            problem = ProblemError(400, "this is no HTTP request that could be read")
+        else:
+            problem = ProblemError(500, "the sandbox failed: this is a mistake of its own")
+        logger.debug("a request could not be read: %s", unread.kind)
+        service.tally.answered(found[0].name if found else "unknown", problem.status)
+        request_id = str(uuid.uuid4())
+        problem.detail = scrubbed(problem.detail, Message("", ""), service.tokens.secrets())
+        response = response_of(problem_answer(problem, request_id=request_id))
+        _mark(response, request_id, service, clock)
+        return response
+
+    return refuse
 
 
 def _stamp(
     service: Service, clock: Callable[[], float]
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     async def stamp(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["date"] = formatdate(clock() + service.skew.seconds, usegmt=True)
-        if _REQUEST_ID in request:
-            response.headers["upvest-request-id"] = request[_REQUEST_ID]
-        if service.told_limit is not None:
-            response.headers["ratelimit-policy"] = f'"default";q={service.told_limit};w=1'
+        _mark(response, request.get(_REQUEST_ID), service, clock)
 
     return stamp
 
 
-async def _guarded(request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
+def _mark(
+    response: web.StreamResponse,
+    request_id: str | None,
+    service: Service,
+    clock: Callable[[], float],
+) -> None:
+    response.headers["date"] = formatdate(clock() + service.skew.seconds, usegmt=True)
+    if request_id is not None:
+        response.headers["upvest-request-id"] = request_id
+    if service.told_limit is not None:
+        response.headers["ratelimit-policy"] = f'"default";q={service.told_limit};w=1'
+
+
+async def _guarded(
+    request: web.Request, handler: Handler, service: Service, message: Message
+) -> web.StreamResponse:
     try:
         return await handler(request)
     except ProblemError as refusal:
@@ -103,7 +167,8 @@ async def _guarded(request: web.Request, handler: Handler, request_id: str) -> w
         logger.exception("a request could not be answered")
         problem = ProblemError(500, "the sandbox failed: this is a mistake of its own")
     logger.debug("%s refused with %s", request.method, problem.status)
-    return response_of(problem_answer(problem, request_id=request_id))
+    problem.detail = scrubbed(problem.detail, message, service.tokens.secrets())
+    return response_of(problem_answer(problem, request_id=request[_REQUEST_ID]))
 
 
 def _message(request: web.Request, body: bytes) -> Message:

@@ -121,7 +121,7 @@ class SandboxConfig:
     )
     cancelled_share: float = attrs.field(default=0.1, validator=real(0, 1, "a share"))
     scopes: tuple[str, ...] = attrs.field(
-        default=("portfolios:admin", "portfolios:read"), validator=_scopes
+        default=("portfolios:admin", "portfolios:read", "webhooks:read"), validator=_scopes
     )
     allocation_accounts: int = attrs.field(default=20, validator=whole(0, None, "accounts"))
     max_signature_lifetime: int = attrs.field(default=300, validator=whole(1, None, "seconds"))

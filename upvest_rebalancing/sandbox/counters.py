@@ -24,7 +24,9 @@ class Counters:
     Attributes:
         triggers: Rebalancings that were really triggered, also where the answer got lost; a repeat
             with the same idempotency key is none.
-        idempotency_keys: Distinct idempotency keys of the triggers that were asked for.
+        idempotency_keys: Distinct idempotency keys (per client id) of all triggers that arrived,
+            refused or struck ones as well: more of them than triggers that were asked for tell of
+            a client that changes its key between attempts.
         tokens: Access tokens issued.
         requests: For each route (`token`, `trigger`, `execution`, `orders`, `verify_keys`, and
             `unknown` for paths that do not exist), how many requests got which status.
@@ -64,7 +66,7 @@ class Tally:
 
         Args:
             client_id: The client that sent it.
-            idempotency_key: The key, in lower case and without hyphens.
+            idempotency_key: The key, in lower case and without hyphens, valid or not.
         """
         self._keys.add((client_id, idempotency_key))
 

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 from upvest_rebalancing.sandbox.config import KeyType
 
 _PREFIX = "UPVEST_API_"
+_MARK = b"# Written by upvest-rebalancing sandbox\n"
+_KEY_MARK = b"# Written by upvest-rebalancing sandbox: the private key of its client\n"
 
 
 @attrs.frozen(kw_only=True)
@@ -102,18 +104,49 @@ def write_environment(path: Path, credentials: Credentials, base_url: str) -> Pa
         The env file's absolute path.
 
     Raises:
-        ValueError: The path has characters that an env file cannot carry.
+        ValueError: The path has characters that an env file cannot carry, or one of the files
+            exists and is no sandbox's.
         OSError: The files cannot be written.
     """
+    check_replaceable(path)
     path = path.absolute()
-    key_path = path.with_name(f"sandbox-{path.name.lstrip('.')}.pem")
+    key_path = _key_path(path)
     variables = environment_of(credentials, base_url)
     del variables[f"{_PREFIX}HTTP_SIGN_PRIVATE_KEY_BASE64"]
     variables[f"{_PREFIX}HTTP_SIGN_PRIVATE_KEY_FILENAME"] = str(key_path)
     text = "".join(f"{name}={_quoted(value)}\n" for name, value in variables.items())
-    _write_private(key_path, credentials.private_key_pem)
-    _write_private(path, text.encode())
+    _write_private(key_path, _KEY_MARK + credentials.private_key_pem)
+    _write_private(path, _MARK + text.encode())
     return path
+
+
+def check_replaceable(path: Path) -> None:
+    """Check that neither an env file nor its key file is anything but a sandbox's own.
+
+    Args:
+        path: The env file.
+
+    Raises:
+        ValueError: One of them exists and is no sandbox's.
+    """
+    for each, mark in ((path, _MARK), (_key_path(path), _KEY_MARK)):
+        if not _is_free_or_ours(each, mark):
+            message = f"{each} exists and is no sandbox's: another env file would be right"
+            raise ValueError(message)
+
+
+def _is_free_or_ours(path: Path, mark: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(mark)) == mark
+    except FileNotFoundError:
+        return not path.is_symlink()
+    except OSError:
+        return False
+
+
+def _key_path(path: Path) -> Path:
+    return path.with_name(f"sandbox-{path.name}.pem")
 
 
 def _quoted(value: str) -> str:

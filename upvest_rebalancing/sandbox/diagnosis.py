@@ -17,7 +17,12 @@ from cryptography.hazmat.primitives import hashes
 
 from upvest_rebalancing.sandbox.components import Lines
 from upvest_rebalancing.sandbox.keys import VerifyingKey
-from upvest_rebalancing.sandbox.layouts import Layout, layouts, right_base
+from upvest_rebalancing.sandbox.layouts import (
+    Layout,
+    common_layouts,
+    layouts,
+    right_base,
+)
 from upvest_rebalancing.sandbox.messages import Message
 from upvest_rebalancing.sandbox.variants import value_variants
 
@@ -37,6 +42,11 @@ _SHOWN_HEADERS: Final = frozenset(
 _NAME: Final = re.compile(r'"?(@?[A-Za-z0-9-]+)"?:')
 _LIKELY_PER_LINE: Final = 2
 _MOST_SHOWN: Final = 6
+_MOST_TRIES: Final = 800
+_MOST_QUICK_TRIES: Final = 60
+_MOST_LAYOUTS: Final = 150
+_MOST_OTHER_KEYS: Final = 50
+_LONGEST_VARIED: Final = 32 * 2**10
 _SHORTEST_SECRET: Final = 8
 _HASHES: Final = (hashes.SHA256(), hashes.SHA384(), hashes.SHA1())  # noqa: S303 - to name it
 
@@ -90,7 +100,7 @@ def diagnose(evidence: Evidence) -> str:
 
 def _another_key(evidence: Evidence, right: str) -> str | None:
     base = right.encode("latin-1")
-    for other in evidence.other_keys:
+    for other in evidence.other_keys[:_MOST_OTHER_KEYS]:
         if other.shape_problem(evidence.signature) is None and other.verifies(
             evidence.signature, base
         ):
@@ -128,10 +138,15 @@ def _another_digest(evidence: Evidence, right: str) -> str | None:
 
 
 def _another_base(evidence: Evidence, right: str) -> str | None:
+    if len(right) > _LONGEST_VARIED:
+        return None
     tried = {right}
+    most = _MOST_TRIES if evidence.thorough else _MOST_QUICK_TRIES
     for candidate in _candidates(evidence):
         if candidate.text in tried:
             continue
+        if len(tried) > most:
+            break
         tried.add(candidate.text)
         if evidence.key.verifies(evidence.signature, candidate.text.encode("latin-1")):
             return f"{candidate.note}\n{_difference(right, candidate.text)}"
@@ -150,19 +165,20 @@ def _candidates(evidence: Evidence) -> Iterator[Layout]:
         for _, group in itertools.groupby(singles, key=lambda single: single[0])
         for single in itertools.islice(group, _LIKELY_PER_LINE)
     ]
-    whole = list(layouts(evidence.message, lines, parameters, evidence.label))
-    for index, value, note in singles if evidence.thorough else likely:
+    # The likeliest first, as there is an end to the tries.
+    yield from common_layouts(lines, parameters, evidence.label)
+    for index, value, note in likely:
         yield Layout(right_base(_with(lines, index, value), parameters), note)
-    common = [place for place, layout in enumerate(whole) if layout.common]
     if not evidence.thorough:
-        yield from (whole[place] for place in common)
         return
-    yield from whole
+    whole = layouts(evidence.message, lines, parameters, evidence.label)
+    yield from itertools.islice(whole, _MOST_LAYOUTS)
+    for index, value, note in singles:
+        yield Layout(right_base(_with(lines, index, value), parameters), note)
     for index, value, note in likely:
         changed = _with(lines, index, value)
-        again = list(layouts(evidence.message, changed, parameters, evidence.label))
-        for place in common:
-            yield Layout(again[place].text, f"{again[place].note}; and {note}")
+        for layout in common_layouts(changed, parameters, evidence.label):
+            yield Layout(layout.text, f"{layout.note}; and {note}")
     for first, second in itertools.combinations(likely, 2):
         if first[0] != second[0]:
             changed = _with(_with(lines, first[0], first[1]), second[0], second[1])

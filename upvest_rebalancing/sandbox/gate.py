@@ -54,7 +54,7 @@ class Gate:
         client_id = _client_id(message.header("upvest-client-id"))
         _check_api_version(message.header("upvest-api-version"))
         try:
-            self._verifier.verify(message, token_request=not route.scopes, now=shown)
+            self._verifier.verify(message, token_request=not route.scopes, now=shown, true_now=now)
         except SignatureRefusedError as refusal:
             raise ProblemError(401, f"Signature is incorrect: {refusal}") from refusal
         if route.scopes:

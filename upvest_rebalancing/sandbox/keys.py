@@ -20,10 +20,12 @@ class VerifyingKey:
     Attributes:
         key_id: The `keyid` that signatures name it by.
         public_key: A P-521 or an Ed25519 key.
+        client_id: The only client that may sign with it, in lower case; None for any.
     """
 
     key_id: str
     public_key: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey = attrs.field(repr=False)
+    client_id: str | None = None
 
     @property
     def algorithm(self) -> str:
@@ -95,12 +97,15 @@ class VerifyingKey:
         )
 
 
-def load_verifying_key(key_id: str, public_key_pem: bytes) -> VerifyingKey:
+def load_verifying_key(
+    key_id: str, public_key_pem: bytes, client_id: str | None = None
+) -> VerifyingKey:
     """Read a public key.
 
     Args:
         key_id: The `keyid` to register it under.
         public_key_pem: A PEM SubjectPublicKeyInfo.
+        client_id: The only client that may sign with it, in lower case; None for any.
 
     Raises:
         ValueError: It is neither a P-521 nor an Ed25519 public key, or the key id is empty.
@@ -110,8 +115,8 @@ def load_verifying_key(key_id: str, public_key_pem: bytes) -> VerifyingKey:
         raise ValueError(message)
     key = load_pem_public_key(public_key_pem)
     if isinstance(key, ed25519.Ed25519PublicKey):
-        return VerifyingKey(key_id=key_id, public_key=key)
+        return VerifyingKey(key_id=key_id, public_key=key, client_id=client_id)
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP521R1):
-        return VerifyingKey(key_id=key_id, public_key=key)
+        return VerifyingKey(key_id=key_id, public_key=key, client_id=client_id)
     message = f"public_key_pem of {key_id!r}: must be a P-521 or an Ed25519 public key"
     raise ValueError(message)

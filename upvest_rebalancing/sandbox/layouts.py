@@ -69,6 +69,17 @@ def layouts(message: Message, lines: Lines, parameters: str, label: str) -> Iter
     yield from _orders(lines, parameters)
 
 
+def common_layouts(lines: Lines, parameters: str, label: str) -> list[Layout]:
+    """Return the layouts that are worth trying together with another slip.
+
+    Args:
+        lines: The covered components with their values.
+        parameters: The covered list with its parameters.
+        label: The signature's label.
+    """
+    return [layout for layout in _writings(lines, parameters, label) if layout.common]
+
+
 def _writings(lines: Lines, parameters: str, label: str) -> Iterator[Layout]:
     right = right_base(lines, parameters)
     quoted = written(lines)
@@ -98,6 +109,12 @@ def _writings(lines: Lines, parameters: str, label: str) -> Iterator[Layout]:
         "\n".join([*tight, f'"@signature-params":{parameters}']),
         "there is no space after the colons",
     )
+    wide = [f'"{name}":  {value}' for name, value in lines]
+    for last in (": ", ":  "):
+        yield Layout(
+            "\n".join([*wide, f'"@signature-params"{last}{parameters}']),
+            "there are two spaces after the colons",
+        )
     titled = [
         f'"{name if name.startswith("@") else name.title()}": {value}' for name, value in lines
     ]
@@ -120,8 +137,11 @@ def _other_parameters(lines: Lines, parameters: str) -> Iterator[Layout]:
         listed.replace('"', "") + rest,
         listed.replace(" ", ", ") + rest,
         listed + re.sub(r"=(\d+)", r'="\1"', rest),
-        listed + re.sub(r'(created|expires)="?(\d+)"?', _shifted(-1), rest),
-        listed + re.sub(r'(created|expires)="?(\d+)"?', _shifted(1), rest),
+        listed + re.sub(r"(created|expires)=(\d+)", r"\1=\g<2>000", rest),
+        *(
+            listed + re.sub(r'(created|expires)="?(\d+)"?', _shifted(seconds), rest)
+            for seconds in (-1, 1, -2, 2, -3, 3)
+        ),
         listed,
     ]
     for text in others:

@@ -40,7 +40,7 @@ class Message:
     def origin_target(self) -> str:
         """The target without scheme and authority, should it be in absolute form."""
         scheme, separator, rest = self.target.partition("://")
-        if not separator or scheme.startswith("/"):
+        if not separator or scheme.lower() not in {"http", "https"}:
             return self.target
         _, slash, path = rest.partition("/")
         return slash + path if slash else "/"

@@ -104,7 +104,6 @@ class Operations:
     def _trigger(self, message: Message, client_id: str, now: float) -> Answer:
         key = checked_key(message.header("idempotency-key"))
         body = trigger_body(message)
-        self._tally.key_seen(client_id, key)
         known = self._idempotency.recall(client_id, key, body)
         if known is not None:
             return known

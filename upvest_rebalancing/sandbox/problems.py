@@ -14,6 +14,7 @@ _TYPES = {
     406: "not_acceptable",
     409: "conflict",
     413: "payload_too_large",
+    417: "expectation_failed",
     429: "too_many_requests",
     500: "internal_server_error",
     502: "bad_gateway",

@@ -10,7 +10,7 @@ from uuid import UUID
 import attrs
 from aiohttp import web
 
-from upvest_rebalancing.sandbox.app import make_app
+from upvest_rebalancing.sandbox.app import make_app, make_refuse
 from upvest_rebalancing.sandbox.config import ConfigFields, SandboxConfig
 from upvest_rebalancing.sandbox.counters import Counters
 from upvest_rebalancing.sandbox.credentials import (
@@ -19,11 +19,13 @@ from upvest_rebalancing.sandbox.credentials import (
     make_credentials,
     write_environment,
 )
+from upvest_rebalancing.sandbox.doorway import Runner
 from upvest_rebalancing.sandbox.faults import Fault
 from upvest_rebalancing.sandbox.keys import load_verifying_key
 from upvest_rebalancing.sandbox.lifecycle import Outcome
 from upvest_rebalancing.sandbox.plan import InjectedFault
 from upvest_rebalancing.sandbox.service import Service
+from upvest_rebalancing.sandbox.uuids import canonical_uuid
 from upvest_rebalancing.sandbox.webhook_keys import WebhookKey
 
 _SHUTDOWN_SECONDS: Final = 1.0
@@ -57,7 +59,7 @@ class Sandbox:
         self._clock = clock
         self._credentials = make_credentials(self._config.key_type, self._config.scopes)
         self._service = Service(self._config)
-        self._runner: web.AppRunner | None = None
+        self._runner: Runner | None = None
         self._url: str | None = None
         mine = self._credentials
         self.register_client(mine.client_id, mine.client_secret, mine.scopes)
@@ -85,12 +87,9 @@ class Sandbox:
         if self._runner is not None:
             message = "the sandbox is started already"
             raise RuntimeError(message)
-        runner = web.AppRunner(
+        runner = Runner(
             make_app(self._service, self._clock),
-            access_log=None,
-            auto_decompress=False,
-            # A request that is left hanging ends when its client leaves.
-            handler_cancellation=True,
+            make_refuse(self._service, self._clock),
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         host = "127.0.0.1" if self._config.host == "localhost" else self._config.host
@@ -151,7 +150,8 @@ class Sandbox:
             The env file's absolute path.
 
         Raises:
-            ValueError: The path has characters that an env file cannot carry.
+            ValueError: The path has characters that an env file cannot carry, or one of the files
+                exists and is no sandbox's.
             OSError: The files cannot be written.
         """
         return write_environment(Path(path), self._credentials, self.url)
@@ -160,17 +160,22 @@ class Sandbox:
         """Return what has been counted so far."""
         return self._service.tally.snapshot()
 
-    def register_key(self, key_id: str, public_key_pem: bytes) -> None:
+    def register_key(
+        self, key_id: str, public_key_pem: bytes, client_id: UUID | str | None = None
+    ) -> None:
         """Register a further client key, or replace the one of that id.
 
         Args:
             key_id: The `keyid` of its signatures.
             public_key_pem: A P-521 or Ed25519 public key.
+            client_id: The only client that may sign with it; None for the generated one.
 
         Raises:
-            ValueError: It is no such key.
+            ValueError: It is no such key, or the client id is no UUID.
         """
-        self._service.verifier.register(load_verifying_key(key_id, public_key_pem))
+        owner = self._credentials.client_id if client_id is None else client_id
+        key = load_verifying_key(key_id, public_key_pem, canonical_uuid(owner, "client_id"))
+        self._service.verifier.register(key)
 
     def register_client(
         self, client_id: UUID | str, client_secret: str, scopes: Iterable[str]

@@ -48,6 +48,18 @@ class Service:
         )
         self._controls = Controls(self.tally, self.tokens, self.faults, self.skew)
 
+    def arrived(self, message: Message) -> None:
+        """Note a request that has arrived, whatever becomes of it.
+
+        Args:
+            message: The request; its body may be missing.
+        """
+        found = find_route(message.path)
+        key = message.header("idempotency-key")
+        if found is not None and found[0].name == "trigger" and key is not None:
+            client_id = (message.header("upvest-client-id") or "").lower()
+            self.tally.key_seen(client_id, key.replace("-", "").lower())
+
     def answer(self, message: Message, now: float) -> Delivery:
         """Work on a request, from its arrival to what is put on the wire.
 

@@ -4,6 +4,8 @@ It takes any signature that follows the documentation: components and parameters
 form of nonce, with `alg` or without. What it refuses, it explains.
 """
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -26,6 +28,8 @@ from upvest_rebalancing.sandbox.signature_input import (
 
 _VERSION: Final = "15"
 _THOROUGH_EVERY_SECONDS: Final = 1.0
+_REPLAY_SECONDS: Final = 600.0
+_MOST_SIGNATURES: Final = 8
 
 
 @attrs.frozen
@@ -46,13 +50,18 @@ class Verifier:
 
     Args:
         policy: What a signature's times may be.
+        monotonic: What the effort of diagnoses is measured by, in seconds.
     """
 
-    def __init__(self, policy: SignaturePolicy) -> None:
+    def __init__(
+        self, policy: SignaturePolicy, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._policy = policy
         self._keys: dict[str, VerifyingKey] = {}
         self._nonces = NonceMemory()
-        self._thorough_at = float("-inf")
+        self._replays = NonceMemory()
+        self._monotonic = monotonic
+        self._thorough_at: dict[str, float] = {}
 
     def register(self, key: VerifyingKey) -> None:
         """Register a client's key, or replace the one of its key id.
@@ -62,13 +71,22 @@ class Verifier:
         """
         self._keys[key.key_id] = key
 
-    def verify(self, message: Message, *, token_request: bool, now: float) -> None:
+    def verify(
+        self,
+        message: Message,
+        *,
+        token_request: bool,
+        now: float,
+        true_now: float | None = None,
+    ) -> None:
         """Verify a request's signature; of several, one good one suffices.
 
         Args:
             message: The request.
             token_request: Whether it asks for a token, and so needs no `authorization`.
-            now: The time in Unix seconds.
+            now: What the clock shows, in Unix seconds.
+            true_now: The true time in Unix seconds, which nonces are remembered by; None for the
+                same.
 
         Raises:
             SignatureRefusedError: No signature is good; the message says why.
@@ -83,6 +101,9 @@ class Verifier:
                 f"and signature ({', '.join(signatures)})"
             )
             raise SignatureRefusedError(text)
+        if len(labels) > _MOST_SIGNATURES:
+            text = f"there are {len(labels)} signatures; at most {_MOST_SIGNATURES} are looked at"
+            raise SignatureRefusedError(text)
         refusals: list[str] = []
         for label in labels:
             try:
@@ -93,6 +114,7 @@ class Verifier:
                     signatures[label],
                     token_request=token_request,
                     now=now,
+                    true_now=now if true_now is None else true_now,
                 )
             except SignatureRefusedError as refusal:
                 refusals.append(f"{label}: {refusal}" if len(labels) > 1 else str(refusal))
@@ -109,11 +131,13 @@ class Verifier:
         *,
         token_request: bool,
         now: float,
+        true_now: float,
     ) -> None:
         lines = covered_lines(message, covered)
         check_coverage(message, lines, token_request=token_request)
         parameters = checked_parameters(covered.parameters)
         key = self._key(parameters.key_id)
+        _check_client(message, key)
         _check_algorithm(covered.parameters.get("alg"), key)
         self._check_times(parameters, now)
         _check_body(message, lines)
@@ -132,22 +156,34 @@ class Verifier:
                 signature=value,
                 key=key,
                 other_keys=tuple(other for other in self._keys.values() if other is not key),
-                thorough=self._may_be_thorough(now),
+                thorough=self._may_be_thorough(key.key_id),
             )
             raise SignatureRefusedError(diagnose(evidence))
-        if not self._nonces.use(key.key_id, parameters.nonce, expires=parameters.expires, now=now):
+        if not self._is_fresh(key.key_id, parameters, now, true_now):
             text = (
                 f"the nonce {parameters.nonce!r} was used before: a nonce is used once, "
                 "and every attempt, a retry as well, is signed afresh"
             )
             raise SignatureRefusedError(text)
 
-    def _may_be_thorough(self, now: float) -> bool:
+    def _is_fresh(
+        self, key_id: str, parameters: SignatureParameters, now: float, true_now: float
+    ) -> bool:
+        nonce, left = parameters.nonce, parameters.expires - now
+        # The very same signature is remembered for longer than it is good: should the clock that
+        # shows `now` jump back, it would be good again.
+        whole = f"{parameters.created} {parameters.expires} {nonce}"
+        kept_until = true_now + max(left, _REPLAY_SECONDS)
+        fresh = self._nonces.use(key_id, nonce, expires=true_now + left, now=true_now)
+        return self._replays.use(key_id, whole, expires=kept_until, now=true_now) and fresh
+
+    def _may_be_thorough(self, key_id: str) -> bool:
         # A client that sends a hundred wrong signatures at once would otherwise hold up all others
         # until theirs expire.
-        if abs(now - self._thorough_at) < _THOROUGH_EVERY_SECONDS:
+        now = self._monotonic()
+        if now - self._thorough_at.get(key_id, float("-inf")) < _THOROUGH_EVERY_SECONDS:
             return False
-        self._thorough_at = now
+        self._thorough_at[key_id] = now
         return True
 
     def _key(self, key_id: str) -> VerifyingKey:
@@ -191,6 +227,16 @@ def _check_version(version: str | None) -> None:
         raise SignatureRefusedError(text)
 
 
+def _check_client(message: Message, key: VerifyingKey) -> None:
+    client_id = (message.header("upvest-client-id") or "").lower()
+    if key.client_id is not None and key.client_id != client_id:
+        text = (
+            f"keyid {key.key_id!r} is the key of the client {key.client_id}, "
+            f"but upvest-client-id is {client_id}"
+        )
+        raise SignatureRefusedError(text)
+
+
 def _check_algorithm(alg: Bare | None, key: VerifyingKey) -> None:
     if alg is not None and alg != key.algorithm:
         text = (
@@ -206,6 +252,7 @@ def _check_body(message: Message, lines: Lines) -> None:
     if length is not None and length != str(len(message.body)):
         text = f"content-length is {length!r}, but the body has {len(message.body)} bytes"
         raise SignatureRefusedError(text)
-    digest = values.get("content-digest")
+    # Covered or not: one that is sent has to be right.
+    digest = message.header("content-digest")
     if digest is not None and (problem := digest_problem(digest, message.body)):
         raise SignatureRefusedError(problem)

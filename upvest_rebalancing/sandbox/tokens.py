@@ -144,6 +144,10 @@ class TokenOffice:
             raise TokenRefusedError(message)
         return grant
 
+    def secrets(self) -> list[str]:
+        """Return all secrets of clients, and all tokens that are remembered."""
+        return [*(each.secret for each in self._clients.values()), *self._grants, *self._revoked]
+
     def revoke_all(self) -> int:
         """Make every access token invalid at once, and return how many there were."""
         count = len(self._grants)
