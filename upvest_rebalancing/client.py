@@ -255,7 +255,9 @@ class RebalancingClient:
             on_progress: Called with what is known after each look at the orders.
 
         Returns:
-            The orders, with counts by status and by cancellation reason.
+            The orders, with counts by status and by cancellation reason. Where the list never
+            agrees with its own total, waiting ends after several equal readings, with an outcome
+            that is not final and whose verdict is incomplete.
 
         Raises:
             WaitTimeoutError: Time ran out; what is known is in its `outcome`.

@@ -178,7 +178,8 @@ class RequestError(RebalancingError):
         attempts: What each attempt did, oldest first.
         request_id: The server's correlation id of the last answer that had one.
         reason: Why no further attempt was made, in words.
-        resume_offset: Where in a list to go on, for a page of a walk; None for every other call.
+        resume_offset: Where the same iterator goes on, for a page of a walk; None for every other
+            call. A new walk from there may miss orders that moved.
     """
 
     operation: str = ""

@@ -214,9 +214,10 @@ class WalkVerdict:
     """Whether a walk over a list that moves has seen all of it.
 
     Attributes:
-        complete: True where as many distinct orders were seen as the list says it has.
+        complete: True where everything that the list says it has was seen, by its largest total of
+            the last pass, and where going over it again was quiet if it had moved.
         seen: Distinct orders seen.
-        expected: Orders that the list should have, by its last answer.
+        expected: Orders that the list should have, by its largest total of the last pass.
         pages: Pages read.
         repeats: Rows that came more than once.
         reason: Why the walk ended, in words.
@@ -244,7 +245,8 @@ class ExecutionOutcome:
     Attributes:
         execution_id: The execution.
         orders: The latest reading of each order seen, one per order id.
-        expected: How many orders there should be.
+        expected: How many orders there should be: the largest of the accounts, of what the list
+            claims, and of what is known; more than is known where the end is not sure.
         verdict: The last reading's verdict on completeness.
         readings: How many times the list was looked at.
         elapsed: Seconds spent waiting.

@@ -2,7 +2,8 @@
 
 Not every look reads the whole list. A long list is read whole every so many looks, for the counts
 by status; in between, one page from where the open orders lie says whether it is worth while.
-Once no open order is found, the whole list is read to confirm it.
+Once no open order is found, the whole list is read to confirm it. Where no reading can confirm it,
+because the list contradicts itself for good, waiting ends as well, and says so.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ A list of 100 pages is read whole at every 13th look, so that a look costs 9 req
 class Watch:
     """What is known of an execution's orders after each look at them, until all are final.
 
-    An async iterator of outcomes; the last one has every order in a final status. It pauses before
+    An async iterator of outcomes; the last one has every order known in a final status. Its
+    `is_final` is False, and its verdict not complete, where thorough readings went on agreeing
+    although the list claims more, or can't be trusted to have shown all. It pauses before
     each look but the first, and nothing is under way between two steps.
 
     Args:
@@ -178,7 +181,7 @@ class Watch:
         self._total = verdict.expected
         pages = -(-verdict.seen // self._page_rows)
         self._looks_left = -(-pages // PAGES_PER_LOOK) - 1
-        return progress.finish(verdict, self._clock())
+        return progress.finish(verdict, self._clock(), thoroughly=thoroughly)
 
     def _note_total(self, page: Page) -> None:
         self._total = max(0, page.meta.total_count)

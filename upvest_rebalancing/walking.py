@@ -32,8 +32,10 @@ class OrderWalk:
     """An execution's orders, each once, read page by page while one iterates.
 
     Nothing is sent before the first step, and nothing is under way between two steps. The list
-    moves while it is read, so pages are read again until every order was seen, or until that
-    brings nothing new; `verdict` says which it was. Several tasks may share one iterator: each
+    moves while it is read, so pages are read again until as many orders were seen as the list says
+    it has, and, where it was seen to move, until going over it brings nothing new; `verdict` says
+    what came of it. A list that fits into one page takes two requests, the second one to see that
+    nothing follows. Several tasks may share one iterator: each
     order goes to one of them.
 
     Example:
@@ -66,8 +68,9 @@ class OrderWalk:
         Returns:
             An iterator of the pages that bring something new, each with its new orders only; the
             rows as they came are in `Page.raw`. An empty list is one empty page. A page that
-            fails for good raises its `RequestError` after the pages before it, with the offset to
-            go on at in `resume_offset`; the next step of the same iterator tries it again.
+            fails for good raises its `RequestError` after the pages before it; the next step of
+            the same iterator tries it again, and that is the sound way to go on. Its offset is in
+            `resume_offset`: a new walk from there may miss orders that moved to before it.
         """
         self._walk = self._begin()
         return _Pages(self._walk, self._read, self._page_size, self._read_ahead)
@@ -99,8 +102,12 @@ class _Pages:
     _page_size: int
     _read_ahead: int
     _ready: deque[Page] = attrs.field(factory=deque, init=False)
+    _window: int = attrs.field(init=False)
     _failure: BaseException | None = attrs.field(default=None, init=False)
     _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._window = self._read_ahead
 
     def __aiter__(self) -> Self:
         return self
@@ -116,15 +123,18 @@ class _Pages:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
-        offsets = self._walk.plan(self._read_ahead)
+        offsets = self._walk.plan(self._window)
         if not offsets:
             raise StopAsyncIteration
         # Cancelled, it ends every read before it ends itself.
         answers = await asyncio.gather(
             *(self._read(offset, self._page_size) for offset in offsets), return_exceptions=True
         )
-        for offset, answer in zip(offsets, answers, strict=True):
+        for number, (offset, answer) in enumerate(zip(offsets, answers, strict=True)):
             if offset != self._walk.offset:
+                # Pages of uneven sizes: reading far ahead of them is for nothing.
+                self._walk.waste(len(offsets) - number)
+                self._window = max(1, self._window // 2)
                 return
             if isinstance(answer, BaseException):
                 self._failure = _at(offset, answer)
@@ -133,6 +143,7 @@ class _Pages:
             fresh = self._walk.take(answer.meta, answer.data)
             if fresh or first:
                 self._ready.append(attrs.evolve(answer, data=tuple(fresh)))
+        self._window = min(self._window + 1, self._read_ahead)
 
 
 @attrs.define(eq=False)
@@ -152,6 +163,9 @@ class _Orders:
 def _at(offset: int, failure: BaseException) -> BaseException:
     if isinstance(failure, RequestError) and failure.resume_offset is None:
         failure.resume_offset = offset
-        failure.message += f" (the walk can go on at offset {offset})"
+        failure.message += (
+            f" (the walk can go on at offset {offset} with the same iterator; a new walk from"
+            " there may miss orders that moved)"
+        )
         failure.args = (failure.message,)
     return failure

@@ -63,6 +63,7 @@ HARMFUL = [
     Fault(FaultKind.EMPTY_PAGE),
     Fault(FaultKind.WRONG_TOTAL, value=50),
     Fault(FaultKind.WRONG_TOTAL, value=-50),
+    Fault(FaultKind.WRONG_TOTAL, value=-1),
     Fault(FaultKind.SHRINKING_LIST, value=5),
     Fault(FaultKind.GROWING_LIST, value=10),
     Fault(FaultKind.LATE_ORDERS, value=3),

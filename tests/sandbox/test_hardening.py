@@ -1,4 +1,4 @@
-"""What a review found, held to."""
+"""Hostile requests, hasty clocks and foreign keys: what the sandbox withstands."""
 
 import json
 import time

@@ -126,7 +126,10 @@ async def test_a_page_that_fails_says_where_to_go_on() -> None:
         await consume()
     assert found == reader.source.rows()[:60]
     assert caught.value.resume_offset == 60
-    assert str(caught.value) == "no way there (the walk can go on at offset 60)"
+    assert str(caught.value) == (
+        "no way there (the walk can go on at offset 60 with the same iterator; a new walk from"
+        " there may miss orders that moved)"
+    )
     assert pickle.loads(pickle.dumps(caught.value)).resume_offset == 60
     reader.fail = lambda _: None
     rest = [each async for each in walk_over(reader, start=60)]
@@ -258,3 +261,11 @@ async def test_pages_can_be_shared_as_well() -> None:
     assert {each.id for each in (*first.data, *second.data)} == {
         order(number).id for number in range(20)
     }
+
+
+async def test_pages_of_uneven_sizes_are_not_read_far_ahead() -> None:
+    source = MovingList.of(300, short_reads=frozenset(range(1, 1000)))
+    walk = walk_over(Reader(source))
+    assert len([each async for each in walk]) == 300
+    assert walk.verdict.complete
+    assert len(source.reads) <= 2 * walk.verdict.pages

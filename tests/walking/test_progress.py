@@ -36,7 +36,7 @@ def verdict(
 
 def read(known: Progress, orders: Sequence[ExecutionOrder], now: float, **more: Any) -> bool:
     known.take(orders)
-    return known.finish(verdict(len(orders), **more), now)
+    return known.finish(verdict(len(known.outcome(now).orders), **more), now)
 
 
 def test_every_account_must_have_its_final_order() -> None:
@@ -66,7 +66,27 @@ def test_an_incomplete_reading_is_not_the_last_one() -> None:
     known = progress(accounts=1)
     assert not read(known, [order(0, "FILLED")], 100, complete=False, expected=2)
     assert read(known, [order(0, "FILLED")], 101, complete=False, expected=2, quiet=2)
-    assert known.outcome(101).is_final
+    assert known.outcome(101).expected == 2
+    assert not known.outcome(101).is_final
+
+
+@pytest.mark.parametrize(("seen", "expected"), [(1, 1), (2, 1), (2, 3)])
+def test_readings_that_agree_and_prove_nothing_end_it_without_being_final(
+    seen: int, expected: int
+) -> None:
+    known = progress()
+    known.take([order(0, "FILLED"), order(1, "FILLED")])
+    ends = [
+        known.finish(verdict(seen, complete=expected < 3, expected=expected), now)
+        for now in (100, 110, 120, 121, 122, 129, 131)
+    ]
+    assert ends == [False] * 6 + [True]
+    outcome = known.outcome(131)
+    assert not outcome.is_final
+    assert outcome.expected == 3
+    assert outcome.verdict is not None
+    assert not outcome.verdict.complete
+    assert "readings agree" in outcome.verdict.reason
 
 
 def test_without_accounts_two_equal_readings_are_needed() -> None:
@@ -103,8 +123,8 @@ def test_an_empty_list_settles_later() -> None:
     assert known.settles_in(101) == 0
     assert not read(known, [], 100 + SETTLING)
     assert read(known, [], 100 + SETTLING_EMPTY)
-    assert known.outcome(116).is_final
-    assert known.outcome(116).by_status == {}
+    assert known.outcome(160).is_final
+    assert known.outcome(160).by_status == {}
 
 
 def test_before_the_first_reading_nothing_is_known() -> None:

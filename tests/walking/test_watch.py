@@ -258,7 +258,7 @@ def test_a_wait_for_accounts_ends_with_every_order_final(
     world = World(source, accounts=count, while_asleep=lambda source: source.advance(step))
     seen = asyncio.run(outcomes(world.watch(timeout=2000)))
     last = seen[-1]
-    assert last.is_final
+    assert last.is_final == (TOTALS[total](count) <= count)
     assert {each.id for each in last.orders} == source.ids
     assert {each.id: each.status for each in last.orders} == {
         each.id: each.status for each in source.orders.values()
@@ -322,3 +322,15 @@ async def test_a_long_list_of_allocations_is_confirmed_once_it_has_settled() -> 
     assert (await world.watch(page_size=1).last()).is_final
     assert world.pauses == [SETTLING]
     assert len(world.source.reads) == 2 * 101
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+async def test_a_total_that_stays_too_high_does_not_keep_allocations_waiting(
+    *, repeats: bool
+) -> None:
+    source = MovingList.of(4, "FILLED", repeats_a_row=repeats, total=lambda count: count + 1)
+    outcome = await World(source).watch(timeout=None).last()
+    assert not outcome.is_final
+    assert 30 <= outcome.elapsed <= 60
+    assert outcome.verdict is not None
+    assert not outcome.verdict.complete

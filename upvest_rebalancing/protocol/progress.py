@@ -22,8 +22,16 @@ Only where nobody can say how many orders there should be: an execution that was
 allocations, whose orders may still be being made.
 """
 
-SETTLING_EMPTY: Final = 15.0
+SETTLING_EMPTY: Final = 60.0
 """The same, where the list is empty: more likely late than empty."""
+
+AGREEING: Final = 5
+"""Thorough readings that agree, after which more of them will not say anything else."""
+
+AGREEING_FOR: Final = 30.0
+"""Seconds that they have to span at least."""
+
+_UNPROVEN: Final = "readings agree that no more is to be seen, but not that it is all: "
 
 
 @attrs.define(kw_only=True)
@@ -45,6 +53,10 @@ class Progress:
     _has_news: bool = attrs.field(default=False, init=False)
     _is_stuck: bool = attrs.field(default=False, init=False)
     _same_since: float | None = attrs.field(default=None, init=False)
+    _agreeing: int = attrs.field(default=0, init=False)
+    _agreeing_since: float = attrs.field(default=0.0, init=False)
+    _claimed: int = attrs.field(default=0, init=False)
+    _is_unproven: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         # Where allocations are named as well, the accounts are not all that there will be.
@@ -77,31 +89,64 @@ class Progress:
         """Count a look at a part of the list."""
         self._times += 1
 
-    def finish(self, verdict: WalkVerdict, now: float) -> bool:
+    def finish(self, verdict: WalkVerdict, now: float, *, thoroughly: bool = True) -> bool:
         """Say that the whole list was read, its orders having been taken.
+
+        A reading that saw less than is known, or a total below that, makes no list complete. Where
+        readings go on agreeing and still can't be complete, that is the end too, with an outcome
+        that is not final and a verdict that is not complete.
 
         Args:
             verdict: How complete the reading is.
             now: When it was over, in seconds on the caller's clock.
+            thoroughly: Whether the reading went over the list as often as it takes.
 
         Returns:
-            True where every order is there and final.
+            True where nothing more is to be waited for.
         """
         self._times += 1
+        known = len(self._readings)
+        saw_all = verdict.seen >= known
+        complete = verdict.complete and saw_all and verdict.expected >= known
+        is_claimed = verdict.complete
+        if is_claimed and not complete:
+            reason = f"{known} orders are known, and the list does not account for them"
+            verdict = attrs.evolve(verdict, complete=False, reason=reason)
         self._verdict = verdict
-        self._is_stuck = not verdict.complete and not self._has_news
-        if not verdict.complete:
+        self._is_stuck = not complete and not self._has_news
+        self._note_agreement(verdict, now, thoroughly=thoroughly)
+        if not complete:
             self._same_since = None
         elif self._same_since is None or self._has_news:
             self._same_since = now
         self._has_news = False
-        if self._readings.open:
+        if self._readings.open or self._accounts_left:
             return False
         if self._accounts:
-            # Each account has its one order: a total that claims more, of which pass after pass
-            # shows nothing, is wrong.
-            return not self._accounts_left and (verdict.complete or verdict.quiet_passes > 1)
-        return self._same_since is not None and now - self._same_since >= self._settling
+            # Each account has its one order: of a total that claims more, or less, pass after pass
+            # shows nothing.
+            is_over = saw_all and (is_claimed or verdict.quiet_passes > 1)
+        else:
+            is_over = self._same_since is not None and now - self._same_since >= self._settling
+        return is_over or self._gives_up(verdict, now)
+
+    def _note_agreement(self, verdict: WalkVerdict, now: float, *, thoroughly: bool) -> None:
+        if self._has_news or verdict.expected > self._claimed:
+            self._agreeing = 0
+        self._claimed = max(self._claimed, verdict.expected)
+        if thoroughly:
+            self._agreeing_since = self._agreeing_since if self._agreeing else now
+            self._agreeing += 1
+
+    def _gives_up(self, verdict: WalkVerdict, now: float) -> bool:
+        if verdict.complete and len(self._readings):
+            return False
+        span = max(AGREEING_FOR, self._settling)
+        if self._agreeing < AGREEING or now - self._agreeing_since < span:
+            return False
+        self._is_unproven = True
+        self._verdict = attrs.evolve(verdict, complete=False, reason=_UNPROVEN + verdict.reason)
+        return True
 
     def settles_in(self, now: float) -> float:
         """Say how long it takes until one more reading can be the last one, in seconds.
@@ -118,9 +163,14 @@ class Progress:
         return SETTLING if len(self._readings) else SETTLING_EMPTY
 
     def outcome(self, now: float) -> ExecutionOutcome:
-        """Say what is known at this time, without copying it."""
+        """Say what is known at this time, without copying it.
+
+        Where waiting ended without a proof that all was seen, at least one order more than is
+        known is expected, so that the outcome is not final.
+        """
         readings = self._readings
-        said = len(self._accounts) or (self._verdict.expected if self._verdict else 0)
+        said = max(len(self._accounts), self._verdict.expected if self._verdict else 0)
+        said = max(said, len(readings) + 1) if self._is_unproven else said
         return ExecutionOutcome(
             execution_id=self.execution.id,
             orders=readings.snapshot(),
