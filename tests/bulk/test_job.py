@@ -57,6 +57,7 @@ class Client:
     on_trigger: Callable[[str], Awaitable[None]] = _pass
     on_wait: Callable[[str], Awaitable[None]] = _pass
     orderless: frozenset[UUID] = frozenset()
+    unlisted: int = 0
     triggered: list[tuple[str, tuple[UUID, ...]]] = attrs.field(factory=list)
     timeouts: list[float] = attrs.field(factory=list)
     running: int = 0
@@ -90,6 +91,7 @@ class Client:
                 on_progress(self.reading(execution_id, accounts, OrderStatus.PROCESSING))
             await self.on_wait(key)
             final = self.reading(execution_id, accounts, OrderStatus.FILLED)
+            final = attrs.evolve(final, expected=final.expected + self.unlisted)
             if on_progress is not None:
                 on_progress(final)
             return final
@@ -307,6 +309,14 @@ async def test_an_account_without_an_order_is_not_final() -> None:
         None,
     ]
     assert stages(job) == [Stage.UNFINISHED]
+
+
+async def test_a_list_that_claims_more_than_it_shows_is_not_final() -> None:
+    job = BulkJob(plan(2))
+    await job.run(Client(unlisted=1))
+    assert stages(job) == [Stage.UNFINISHED]
+    (report,) = job.reports()
+    assert "does not agree with its own total" in str(report.error)
 
 
 async def test_cancellation_leaves_no_task_and_forgets_nothing() -> None:

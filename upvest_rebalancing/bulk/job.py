@@ -310,6 +310,10 @@ class BulkJob:
             complete = run.outcome.by_account.keys() >= set(run.batch.accounts)
             if complete and run.outcome.is_final:
                 run.settle(Stage.DONE)
+            elif complete:
+                verdict = run.outcome.verdict
+                why = "" if verdict is None else f": {verdict.reason}"
+                run.settle(Stage.UNFINISHED, f"the list does not agree with its own total{why}")
             else:
                 run.settle(Stage.UNFINISHED, "the execution has no final order for this account")
         self._tell(run)

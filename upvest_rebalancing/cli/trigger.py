@@ -186,6 +186,9 @@ async def _follow(
     except WaitTimeoutError as error:
         order.outcome = error.outcome or order.outcome
         order.is_late = True
+    else:
+        # A list that never agrees with its own total ends the wait without being final.
+        order.is_late = not order.outcome.is_final
 
 
 def _show(screen: Screen, order: _Trigger, *, as_json: bool) -> None:
