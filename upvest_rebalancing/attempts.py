@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable
 
-import aiohttp
 import attrs
 
-from upvest_rebalancing.authentication import OneToken, TokenSource
+from upvest_rebalancing.authentication import TokenSource
 from upvest_rebalancing.errors import Attempt, AttemptOutcome, ClientClosedError, TokenError
 from upvest_rebalancing.protocol.clock import ServerClock
 from upvest_rebalancing.protocol.messages import Request, Response
 from upvest_rebalancing.protocol.retries import RetryPolicy
 from upvest_rebalancing.protocol.tokens import Token
 from upvest_rebalancing.throttle import Throttle
-from upvest_rebalancing.transport import Transport, TransportError
+from upvest_rebalancing.transport import RequestSigner, Transport, TransportError
 
 
 @attrs.define
@@ -88,7 +86,7 @@ class Attempter:
         attempt_timeout: Seconds for one attempt.
         clock: Gives seconds that never go back.
         server_clock: Knows how far this machine's clock is from the server's.
-        signing: Signs; the innermost middleware.
+        signing: Signs.
         now: Gives the time in seconds since 1970.
         on_answer: Called with each answer and when its attempt began by `clock` and by `now`,
             before the place is given back: what it teaches must hold for the next one.
@@ -102,7 +100,7 @@ class Attempter:
     clock: Callable[[], float]
     now: Callable[[], float]
     server_clock: ServerClock
-    signing: aiohttp.ClientMiddlewareType
+    signing: RequestSigner
     on_answer: Callable[[Response, float, float], None]
     on_cancelled: Callable[[Call, Result], None]
 
@@ -149,36 +147,49 @@ class Attempter:
         )
 
     async def _admitted(self, call: Call, tokens: TokenSource | None, stage: _Stage) -> Response:
-        middlewares: Sequence[aiohttp.ClientMiddlewareType] = (self.signing,)
-        place: AbstractAsyncContextManager[None] = nullcontext()
-        async with asyncio.timeout(max(0.0, self._left(call))) as deadline:
-            if tokens is None:
+        if tokens is None:
+            # No place for the token request: those who hold one may be waiting for its token.
+            async with asyncio.timeout(max(0.0, self._left(call))):
                 await self.throttle.pace()
-            else:
-                # Fetched before a place is taken, so that its own retries block nobody.
-                await tokens.get()
-                place = self.throttle.admit()
-            async with place:
-                if tokens is not None:
-                    # It may have grown old in the queue; most often this is the same one.
-                    stage.token = await tokens.get()
-                    middlewares = (OneToken(stage.token), self.signing)
-                # The transport has its own, finer reckoning of what was sent.
-                deadline.reschedule(None)
-                stage.began = self.clock()
-                left = self._left(call)
-                if left < self.policy.least_room:
-                    raise TimeoutError
-                stage.is_admitted = True
-                stage.correction = self.server_clock.correction
-                sent_at = self.now()
-                response = await self.transport.send(
-                    call.request,
-                    middlewares=middlewares,
-                    timeout=min(self.attempt_timeout, left),
-                )
-                self.on_answer(response, stage.began, sent_at)
-                return response
+            return await self._sent(call, stage)
+        stage.token = tokens.at_hand
+        if stage.token is None or not self.throttle.enter_now():
+            stage.token = await self._waited(call, tokens)
+        try:
+            return await self._sent(call, stage)
+        finally:
+            self.throttle.leave()
+
+    async def _waited(self, call: Call, tokens: TokenSource) -> Token:
+        """Wait for a token and for a place, which is held from then on."""
+        async with asyncio.timeout(max(0.0, self._left(call))):
+            # Fetched before a place is taken, so that its own retries block nobody.
+            await tokens.get()
+            await self.throttle.enter()
+            try:
+                # It may have grown old in the queue; most often this is the same one.
+                return await tokens.get()
+            except BaseException:
+                self.throttle.leave()
+                raise
+
+    async def _sent(self, call: Call, stage: _Stage) -> Response:
+        stage.began = self.clock()
+        left = self._left(call)
+        if left < self.policy.least_room:
+            raise TimeoutError
+        stage.is_admitted = True
+        stage.correction = self.server_clock.correction
+        sent_at = self.now()
+        # The transport has its own, finer reckoning of what was sent, and its own timer.
+        response = await self.transport.send(
+            call.request,
+            signer=self.signing,
+            bearer=None if stage.token is None else stage.token.access_token,
+            timeout=min(self.attempt_timeout, left),
+        )
+        self.on_answer(response, stage.began, sent_at)
+        return response
 
     def _left(self, call: Call) -> float:
         return self.policy.deadline - (self.clock() - call.started)

@@ -8,8 +8,10 @@ after a redirect either.
 from __future__ import annotations
 
 import asyncio
-import uuid
+import base64
+import os
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Final
 
 import aiohttp
@@ -19,16 +21,22 @@ from yarl import URL
 
 from upvest_rebalancing.errors import ClientClosedError, InvalidRequestError
 from upvest_rebalancing.protocol.endpoints import API_VERSION, TOKEN_PATH
-from upvest_rebalancing.protocol.signatures import Signer, content_digest
+from upvest_rebalancing.protocol.signatures import (
+    COVERED_HEADERS,
+    Signer,
+    content_digest,
+    signature_headers,
+)
 from upvest_rebalancing.protocol.tokens import Token, needs_refresh
+from upvest_rebalancing.signing import KeyWorker
 from upvest_rebalancing.transport import payload as as_payload
 
 _UNAUTHORIZED: Final = 401
 
 
 def new_nonce() -> str:
-    """Make a nonce: a random UUID, as Upvest's own clients do."""
-    return str(uuid.uuid4())
+    """Make a nonce: 128 random bits, as 32 hexadecimal digits."""
+    return os.urandom(16).hex()
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -47,6 +55,11 @@ class TokenSource:
     _token: Token | None = attrs.field(default=None, init=False, repr=False)
     _fetching: asyncio.Task[Token] | None = attrs.field(default=None, init=False, repr=False)
 
+    @property
+    def at_hand(self) -> Token | None:
+        """A token that has some life left, if there is one."""
+        return None if needs_refresh(self._token, self.clock()) else self._token
+
     async def get(self) -> Token:
         """Give a token that has some life left, fetched now if need be.
 
@@ -54,8 +67,9 @@ class TokenSource:
             TokenError: None could be had.
             ClientClosedError: The source was closed meanwhile.
         """
-        if self._token is not None and not needs_refresh(self._token, self.clock()):
-            return self._token
+        token = self.at_hand
+        if token is not None:
+            return token
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch(), name="upvest token")
             self._fetching.add_done_callback(self._fetched)
@@ -136,24 +150,6 @@ class BearerMiddleware:
         return await handler(request)
 
 
-@attrs.frozen(eq=False)
-class OneToken:
-    """Add one token to one attempt: whoever sent it knows which token was refused.
-
-    Attributes:
-        token: The token.
-    """
-
-    token: Token
-
-    async def __call__(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        """Take part in aiohttp's chain of middlewares."""
-        request.headers["authorization"] = f"Bearer {self.token.access_token}"
-        return await handler(request)
-
-
 @attrs.frozen(eq=False, kw_only=True)
 class SigningMiddleware:
     """Sign every request afresh, from the bytes that go out; it must be the innermost one.
@@ -162,7 +158,8 @@ class SigningMiddleware:
     ``upvest-client-id`` and, with a body, ``content-digest``.
 
     Attributes:
-        signer: The key, its id and the signatures' lifetime.
+        signer: The key's id and the signatures' lifetime.
+        worker: The key, in threads or without.
         client_id: The tenant's client id.
         origin: The API's scheme, host and port; requests elsewhere pass untouched.
         now: Gives the time in seconds since 1970.
@@ -170,6 +167,7 @@ class SigningMiddleware:
     """
 
     signer: Signer
+    worker: KeyWorker
     client_id: str
     origin: str
     now: Callable[[], float]
@@ -183,8 +181,22 @@ class SigningMiddleware:
         Raises:
             InvalidRequestError: The body is compressed on the way out, which can't be signed.
         """
-        if not _is_at(request.url, self.origin):
-            return await handler(request)
+        if _is_at(request.url, self.origin):
+            await self.sign(request)
+        return await handler(request)
+
+    async def sign(self, request: aiohttp.ClientRequest) -> str:
+        """Sign a request to the API, and add what Upvest asks for beside that.
+
+        Args:
+            request: The request; its headers are changed.
+
+        Returns:
+            The signature, in base64.
+
+        Raises:
+            InvalidRequestError: The body is compressed on the way out, which can't be signed.
+        """
         headers = request.headers
         if request.url.raw_path == TOKEN_PATH:
             # A session or a .netrc may have added credentials that are none of this endpoint's.
@@ -194,19 +206,24 @@ class SigningMiddleware:
             headers["accept"] = "application/json"
         headers.setdefault("upvest-api-version", API_VERSION)
         headers["upvest-client-id"] = self.client_id
-        body = await _body(request)
         headers.popall("content-digest", None)
+        body = await _body(request)
         if body:
             headers["content-digest"] = content_digest(body)
-        signed = self.signer.sign(
+        parameters, base = self.signer.prepare(
             method=request.method,
             target=request.url.raw_path_qs,
-            headers={name.lower(): ", ".join(headers.getall(name)) for name in headers},
+            headers={
+                name: values[0] if len(values) == 1 else ", ".join(values)
+                for name in COVERED_HEADERS
+                if (values := headers.getall(name, None)) is not None
+            },
             nonce=self.nonce(),
             created=int(self.now()),
         )
-        headers.update(signed)
-        return await handler(request)
+        signature = base64.b64encode(await self.worker.sign(base)).decode()
+        headers.update(signature_headers(parameters, signature))
+        return signature
 
 
 def _is_being_cancelled() -> bool:
@@ -215,7 +232,12 @@ def _is_being_cancelled() -> bool:
 
 
 def _is_at(url: URL, origin: str) -> bool:
-    return url.origin() == URL(origin).origin()
+    return url.origin() == _origin(origin)
+
+
+@lru_cache(maxsize=16)
+def _origin(url: str) -> URL:
+    return URL(url).origin()
 
 
 async def _body(request: aiohttp.ClientRequest) -> bytes:

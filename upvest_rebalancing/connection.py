@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import TypeVar, Unpack
-
-import attrs
 
 from upvest_rebalancing.authentication import BearerMiddleware, SigningMiddleware, TokenSource
 from upvest_rebalancing.errors import (
@@ -24,11 +21,13 @@ from upvest_rebalancing.models import Authentication, Execution, Page, Triggered
 from upvest_rebalancing.options import ClientOptions, Options
 from upvest_rebalancing.protocol import tokens
 from upvest_rebalancing.protocol.clock import ServerClock
+from upvest_rebalancing.protocol.codec import Attempts
 from upvest_rebalancing.protocol.messages import Request, Response
 from upvest_rebalancing.protocol.pacing import Pacing, PacingPolicy
 from upvest_rebalancing.protocol.signatures import Signer
 from upvest_rebalancing.sender import Sender
 from upvest_rebalancing.settings import Settings
+from upvest_rebalancing.signing import KeyWorker, threads_for
 from upvest_rebalancing.throttle import Throttle
 from upvest_rebalancing.transport import Transport
 
@@ -52,9 +51,12 @@ class Connection:
         self.clock, self.now, self.jitter = checked.clock, checked.now, checked.jitter
         self._is_open = False
         self._server_clock = ServerClock()
+        key = settings.private_key
+        self._worker = KeyWorker(key, threads_for(key, checked.signing_threads))
         self._signing = SigningMiddleware(
+            worker=self._worker,
             signer=Signer(
-                key=settings.private_key,
+                key=key,
                 keyid=settings.key_id,
                 lifetime=checked.signature_lifetime,
             ),
@@ -70,7 +72,7 @@ class Connection:
             proxy=checked.proxy,
             trust_env=checked.trust_env,
             max_body=checked.max_answer_bytes,
-            secrets=frozenset({settings.client_secret}),
+            secrets=(settings.client_secret,),
         )
         policy = checked.retry
         self.sender = Sender(
@@ -94,7 +96,7 @@ class Connection:
             sleep=asyncio.sleep,
             jitter=self.jitter,
             hook=checked.on_attempt,
-            now=lambda: datetime.fromtimestamp(self.now(), UTC),
+            now=self.now,
             server_clock=self._server_clock,
         )
         self._tokens = TokenSource(fetch=self._fetch_token, clock=self.clock)
@@ -129,9 +131,12 @@ class Connection:
         try:
             await self._tokens.close()
         finally:
+            self._worker.close()
             await self._transport.close()
 
-    async def call(self, request: Request, decode: Callable[[Response], _Model]) -> _Model:
+    async def call(
+        self, request: Request, decode: Callable[[Response, Attempts], _Model]
+    ) -> _Model:
         """Make one logical call.
 
         Args:
@@ -149,10 +154,9 @@ class Connection:
             raise complete(ClientClosedError(_CLOSED), request, ())
         answer = await self.sender.send(request, self._tokens)
         try:
-            model = decode(answer.response)
+            return decode(answer.response, answer.attempts)
         except InvalidAnswerError as error:
             raise complete(error, request, answer.attempts, "the answer is of no use") from None
-        return attrs.evolve(model, attempts=answer.attempts)
 
     async def authenticate(self) -> Authentication:
         """Fetch a fresh token, and say what it grants and how far the clocks are apart.

@@ -8,10 +8,11 @@ specification's page "Portfolios Rebalancing".
 from __future__ import annotations
 
 import enum
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, cast
 from uuid import UUID
 
 import attrs
@@ -97,7 +98,38 @@ class ListOrder(OpenEnum):
 
 
 @attrs.frozen(kw_only=True)
-class TriggeredExecution:
+class FromJSON:
+    """What was read from JSON, and keeps it as it came.
+
+    A field that the server learnt yesterday can be read from `raw` today. That is seldom asked
+    for, and building objects costs more than keeping bytes, so the bytes are what is kept.
+    """
+
+    _raw: JSON | bytes = attrs.field(default=b"{}", alias="raw", eq=False, repr=False)
+
+    @property
+    def raw(self) -> JSON:
+        """The JSON object as it came; read from its bytes when it is first asked for."""
+        if isinstance(self._raw, bytes):
+            set_raw(self, _read(self._raw))
+        return cast("JSON", self._raw)
+
+
+# Around `frozen`: what the bytes say does not change by reading them.
+set_raw = FromJSON.__dict__["_raw"].__set__
+
+
+def _read(document: bytes) -> JSON:
+    try:
+        return cast("JSON", json.loads(document))
+    except ValueError:
+        # Python refuses whole numbers of thousands of digits (CVE-2020-10735); who built the model
+        # had no need of them, and they must not make the rest unreadable.
+        return cast("JSON", json.loads(document, parse_int=float))
+
+
+@attrs.frozen(kw_only=True)
+class TriggeredExecution(FromJSON):
     """The answer to a trigger: an execution exists, and this is its id.
 
     Attributes:
@@ -105,18 +137,16 @@ class TriggeredExecution:
         idempotency_key: The key that every attempt of this trigger carried.
         request_id: The server's correlation id, where it sent one.
         attempts: What each attempt did, oldest first.
-        raw: The answer's JSON as it came.
     """
 
     id: UUID
     idempotency_key: str
     request_id: str | None = None
     attempts: tuple[Attempt, ...] = attrs.field(default=(), eq=False, repr=False)
-    raw: JSON = attrs.field(factory=dict, eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
-class Execution:
+class Execution(FromJSON):
     """A rebalancing execution.
 
     Attributes:
@@ -127,7 +157,6 @@ class Execution:
         allocations: The allocations that it was triggered for; None where the answer does not say.
         request_id: The server's correlation id, where it sent one.
         attempts: What each attempt of the call did, oldest first.
-        raw: The answer's JSON as it came.
     """
 
     id: UUID
@@ -137,11 +166,10 @@ class Execution:
     allocations: tuple[UUID, ...] | None = None
     request_id: str | None = attrs.field(default=None, eq=False)
     attempts: tuple[Attempt, ...] = attrs.field(default=(), eq=False, repr=False)
-    raw: JSON = attrs.field(factory=dict, eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
-class ExecutionOrder:
+class ExecutionOrder(FromJSON):
     """One account's order within an execution.
 
     Attributes:
@@ -154,7 +182,6 @@ class ExecutionOrder:
         updated_at: When it last changed, in UTC.
         cancellation_reason: Why it was cancelled, where it was.
         cancellation_details: More on that in words, where given.
-        raw: The order's JSON as it came.
     """
 
     id: UUID
@@ -166,7 +193,6 @@ class ExecutionOrder:
     portfolio_order_id: UUID | None = None
     cancellation_reason: CancellationReason | None = None
     cancellation_details: str | None = None
-    raw: JSON = attrs.field(factory=dict, eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -191,7 +217,7 @@ class PageMeta:
 
 
 @attrs.frozen(kw_only=True)
-class Page:
+class Page(FromJSON):
     """One page of an execution's orders, as the server sent it: repeats are not removed.
 
     Attributes:
@@ -199,14 +225,12 @@ class Page:
         data: Its orders.
         request_id: The server's correlation id, where it sent one.
         attempts: What each attempt of the call did, oldest first.
-        raw: The answer's JSON as it came.
     """
 
     meta: PageMeta
     data: tuple[ExecutionOrder, ...]
     request_id: str | None = attrs.field(default=None, eq=False)
     attempts: tuple[Attempt, ...] = attrs.field(default=(), eq=False, repr=False)
-    raw: JSON = attrs.field(factory=dict, eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)

@@ -18,6 +18,7 @@ from upvest_rebalancing.events import AttemptHook
 from upvest_rebalancing.identity import SANDBOX_URL
 from upvest_rebalancing.protocol.retries import RetryBudget, RetryPolicy
 from upvest_rebalancing.protocol.signatures import DEFAULT_LIFETIME
+from upvest_rebalancing.signing import SigningThreads
 from upvest_rebalancing.transport import MAX_BODY
 
 SANDBOX_REQUESTS_PER_SECOND: Final = 297.0
@@ -42,6 +43,8 @@ class ClientOptions(TypedDict, total=False):
             that the server's refusals show; "auto", the default, takes that of Upvest's sandbox
             there, and everywhere the one that the server tells in ``RateLimit-Policy``, if it does.
         signature_lifetime: Whole seconds that a signature is valid; 30 by default.
+        signing_threads: Threads that sign, so that the event loop goes on meanwhile; 0 signs on the
+            loop; "auto", the default, takes two for a P-521 key where there is a second core.
         on_attempt: Told of every attempt, before it and after it; see `upvest_rebalancing.events`.
         ssl: A TLS context; True, the default, makes aiohttp's.
         proxy: The URL of a proxy.
@@ -60,6 +63,7 @@ class ClientOptions(TypedDict, total=False):
     concurrency: int
     requests_per_second: float | Literal["auto"] | None
     signature_lifetime: int
+    signing_threads: SigningThreads
     on_attempt: AttemptHook | None
     ssl: ssl_module.SSLContext | Literal[True]
     proxy: str | None
@@ -86,6 +90,7 @@ class Options:
     concurrency: int = 100
     requests_per_second: float | Literal["auto"] | None = "auto"
     signature_lifetime: int = DEFAULT_LIFETIME
+    signing_threads: SigningThreads = "auto"
     on_attempt: AttemptHook | None = None
     ssl: ssl_module.SSLContext | Literal[True] = True
     proxy: str | None = attrs.field(default=None, repr=False)
@@ -140,9 +145,10 @@ _KINDS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
 }
 _NUMBERS: Final = ("attempt_timeout", "requests_per_second")
 _WHOLE_NUMBERS: Final = {
-    "concurrency": 1_000_000,
-    "signature_lifetime": LONGEST_SIGNATURE,
-    "max_answer_bytes": 2**40,
+    "concurrency": (1, 1_000_000, ""),
+    "signature_lifetime": (1, LONGEST_SIGNATURE, ""),
+    "signing_threads": (0, 64, "auto"),
+    "max_answer_bytes": (1, 2**40, ""),
 }
 
 
@@ -175,9 +181,12 @@ def _check_numbers(given: dict[str, Any]) -> None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not 0 < value < float("inf"):
             raise InvalidRequestError(f"{name} is {value!r}; a positive number is right")
-    for name, highest in _WHOLE_NUMBERS.items():
-        value = given.get(name, 1)
-        if type(value) is not int or not 1 <= value <= highest:
+    for name, (lowest, highest, words) in _WHOLE_NUMBERS.items():
+        value = given.get(name, lowest)
+        if words and value == words:
+            continue
+        if type(value) is not int or not lowest <= value <= highest:
+            more = f', or "{words}",' if words else ","
             raise InvalidRequestError(
-                f"{name} is {value!r}; a whole number, 1 to {highest}, is right"
+                f"{name} is {value!r}; a whole number, {lowest} to {highest}{more} is right"
             )

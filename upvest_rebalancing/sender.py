@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
-import aiohttp
 import attrs
 
 from upvest_rebalancing.attempts import Attempter, Call, Result
 from upvest_rebalancing.authentication import TokenSource
 from upvest_rebalancing.errors import Attempt, AttemptOutcome
-from upvest_rebalancing.events import AttemptEvent, AttemptFinished, AttemptHook, AttemptStarted
+from upvest_rebalancing.events import AttemptFinished, AttemptHook, AttemptStarted
 from upvest_rebalancing.failures import complete, failure
 from upvest_rebalancing.protocol.clock import ServerClock
 from upvest_rebalancing.protocol.codec import retry_after
@@ -31,7 +31,7 @@ from upvest_rebalancing.protocol.retries import (
     parse_http_date,
 )
 from upvest_rebalancing.throttle import Throttle
-from upvest_rebalancing.transport import Transport
+from upvest_rebalancing.transport import RequestSigner, Transport
 
 logger = logging.getLogger("upvest_rebalancing")
 
@@ -86,7 +86,7 @@ class Sender:
     Attributes:
         transport: Sends single attempts.
         throttle: Admits them.
-        signing: Signs them; the innermost middleware.
+        signing: Signs them.
         policy: How often and how long to try.
         budget: Keeps retries in proportion; shared by all calls of a client.
         attempt_timeout: Seconds for one attempt.
@@ -94,13 +94,13 @@ class Sender:
         sleep: Sleeps for seconds.
         jitter: Picks a pause between 0 and the longest.
         hook: Told of every attempt; None for nobody.
-        now: Gives the time of day, aware.
+        now: Gives the time in seconds since 1970.
         server_clock: Learns the server's time from its answers.
     """
 
     transport: Transport
     throttle: Throttle
-    signing: aiohttp.ClientMiddlewareType
+    signing: RequestSigner
     policy: RetryPolicy
     budget: RetryBudget
     attempt_timeout: float
@@ -108,7 +108,7 @@ class Sender:
     sleep: Callable[[float], Awaitable[None]]
     jitter: Jitter
     hook: AttemptHook | None = None
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    now: Callable[[], float] = time.time
     server_clock: ServerClock = attrs.field(factory=ServerClock)
     _attempter: Attempter = attrs.field(init=False)
     _counts: Counter[str] = attrs.field(factory=Counter, init=False)
@@ -121,7 +121,7 @@ class Sender:
             policy=self.policy,
             attempt_timeout=self.attempt_timeout,
             clock=self.clock,
-            now=lambda: self.now().timestamp(),
+            now=self.now,
             server_clock=self.server_clock,
             signing=self.signing,
             on_answer=self._learn,
@@ -174,15 +174,8 @@ class Sender:
         number = len(call.attempts) + 1
         began = self.clock()
         try:
-            self._tell(
-                AttemptStarted(
-                    operation=call.request.operation,
-                    method=call.request.method,
-                    target=call.request.target,
-                    idempotency_key=call.request.idempotency_key,
-                    number=number,
-                )
-            )
+            if self.hook is not None:
+                self.hook(_started(call.request, number))
         except Exception as error:
             if number == 1:
                 raise
@@ -203,14 +196,14 @@ class Sender:
         self.throttle.answered(
             response.status,
             sent_at=began,
-            retry_after=retry_after(response, self.now()) if is_refused else None,
+            retry_after=self._asked(response) if is_refused else None,
             policy=response.headers.get("ratelimit-policy"),
         )
         date = parse_http_date(response.headers.get("date"))
         if date is None or response.headers.get("age", "0") != "0":
             # A cache says when the answer was made, not when it was given.
             return
-        received, took = self.now().timestamp(), max(0.0, self.clock() - began)
+        received, took = self.now(), max(0.0, self.clock() - began)
         is_refused = response.status == _UNAUTHORIZED
         if abs(received - sent_at - took) > _STEADY and not is_refused:
             # This machine's clock jumped, or the machine slept, while the request was under way.
@@ -244,7 +237,7 @@ class Sender:
     def _pause(self, call: Call, result: Result) -> float:
         """Give the seconds to wait before the next attempt, or raise the call's error."""
         response = result.response
-        asked = None if response is None else retry_after(response, self.now())
+        asked = None if response is None else self._asked(response)
         status = None if response is None else response.status
         decision: Wait | GiveUp
         if not result.is_passing or (response is not None and response.too_large):
@@ -306,24 +299,40 @@ class Sender:
                 shown_headers(request.headers),
                 None if response is None else shown_headers(response.headers, response.secrets),
             )
+        if self.hook is None:
+            return
         try:
-            self._tell(
-                AttemptFinished(
-                    operation=request.operation,
-                    method=request.method,
-                    target=request.target,
-                    idempotency_key=request.idempotency_key,
-                    attempt=attempt,
-                )
-            )
+            self.hook(_finished(request, attempt))
         except Exception:
             # The answer of a trigger must not be lost to a metric that could not be counted.
             logger.exception("the hook failed on a finished attempt")
 
-    def _tell(self, event: AttemptEvent) -> None:
-        if self.hook is not None:
-            self.hook(event)
+    def _asked(self, response: Response) -> float | None:
+        return retry_after(response, self._time_of_day())
+
+    def _time_of_day(self) -> datetime:
+        return datetime.fromtimestamp(self.now(), UTC)
 
     def _fail(self, call: Call, result: Result, reason: str) -> NoReturn:
-        error = failure(call, result, self.now())
+        error = failure(call, result, self._time_of_day())
         raise complete(error, call.request, call.attempts, reason) from result.error
+
+
+def _started(request: Request, number: int) -> AttemptStarted:
+    return AttemptStarted(
+        operation=request.operation,
+        method=request.method,
+        target=request.target,
+        idempotency_key=request.idempotency_key,
+        number=number,
+    )
+
+
+def _finished(request: Request, attempt: Attempt) -> AttemptFinished:
+    return AttemptFinished(
+        operation=request.operation,
+        method=request.method,
+        target=request.target,
+        idempotency_key=request.idempotency_key,
+        attempt=attempt,
+    )

@@ -81,11 +81,39 @@ class Throttle:
         Raises:
             ClientClosedError: The throttle is closed, or was closed meanwhile.
         """
-        await self._stand_in(self._calls)
+        await self.enter()
         try:
             yield
         finally:
-            self._active -= 1
+            self.leave()
+
+    def enter_now(self) -> bool:
+        """Take a place if one is free at this moment, the pace allows it and nobody waits.
+
+        Returns:
+            Whether it was taken; whoever took one gives it back by `leave`.
+        """
+        if self._is_closed or self._calls or self._urgent or self._active >= self.concurrency:
+            return False
+        now = self.clock()
+        if self.pacing.delay(now) > 0:
+            return False
+        self.pacing.take(now)
+        self._active += 1
+        return True
+
+    async def enter(self) -> None:
+        """Wait for a place and for the pace; `leave` gives the place back.
+
+        Raises:
+            ClientClosedError: The throttle is closed, or was closed meanwhile.
+        """
+        await self._stand_in(self._calls)
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._active -= 1
+        if self._calls or self._urgent:
             self._let_go()
 
     async def pace(self) -> None:

@@ -5,12 +5,11 @@ What can go wrong on the way is mapped by one table to one of two outcomes: neve
 
 from __future__ import annotations
 
-import asyncio
 import io
 import ssl as ssl_module
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 import attrs
@@ -18,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from upvest_rebalancing._version import __version__
+from upvest_rebalancing.deadlines import Deadlines
 from upvest_rebalancing.errors import AttemptOutcome, ClientClosedError
 from upvest_rebalancing.protocol.messages import Request, Response
 
@@ -99,28 +99,42 @@ def failure_of(error: BaseException) -> Failure:
     raise error
 
 
-class _HandOver:
-    """The innermost middleware of an attempt: notes that aiohttp takes over from here."""
+class RequestSigner(Protocol):
+    """Signs a request of aiohttp's that is about to be written."""
 
-    def __init__(self) -> None:
-        self.done = False
+    async def sign(self, request: aiohttp.ClientRequest) -> str:
+        """Add the signature to the request's headers, and give it, in base64."""
+        ...
+
+
+class _LastStep:
+    """The innermost middleware of an attempt: signs, and notes that aiohttp takes over from here.
+
+    aiohttp may send an idempotent request a second time by itself, where a pooled connection turns
+    out to be dead, and comes through here for it: that one has a signature of its own.
+    """
+
+    def __init__(self, signer: RequestSigner, bearer: str | None) -> None:
+        self._signer = signer
+        self._bearer = bearer
+        self.is_done = False
+        self.secrets: tuple[str, ...] = ()
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        self.done = True
+        if self._bearer is not None:
+            # Here and not before, where aiohttp takes it for a contradiction to a .netrc.
+            request.headers["authorization"] = f"Bearer {self._bearer}"
+        signature = await self._signer.sign(request)
+        self.secrets = (signature,) if self._bearer is None else (signature, self._bearer)
+        self.is_done = True
         return await handler(request)
 
 
 def payload(body: bytes) -> bytes | io.BytesIO:
     """Give a body as aiohttp likes it: large ones as a file, which it writes in pieces."""
     return io.BytesIO(body) if len(body) > LARGE_BODY else body
-
-
-def _credentials(headers: Mapping[str, str]) -> frozenset[str]:
-    bearer = headers.get("authorization", "").rpartition(" ")[2]
-    signature = headers.get("signature", "").partition("=:")[2].rstrip(":")
-    return frozenset(value for value in (bearer, signature) if value)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -145,8 +159,9 @@ class Transport:
     proxy: str | None = attrs.field(default=None, repr=False)
     trust_env: bool = False
     max_body: int = MAX_BODY
-    secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False)
+    secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
     _own: aiohttp.ClientSession | None = attrs.field(default=None, init=False)
+    _deadlines: Deadlines = attrs.field(factory=Deadlines, init=False)
 
     async def open(self) -> None:
         """Make the session, where the caller brought none."""
@@ -159,23 +174,21 @@ class Transport:
 
     async def close(self) -> None:
         """Close the session, where it is our own."""
+        self._deadlines.close()
         if self._own is not None:
             await self._own.close()
             self._own = None
 
     async def send(
-        self,
-        request: Request,
-        *,
-        middlewares: Sequence[aiohttp.ClientMiddlewareType],
-        timeout: float,
+        self, request: Request, *, signer: RequestSigner, bearer: str | None, timeout: float
     ) -> Response:
         """Make one attempt.
 
         Args:
             request: What to send.
-            middlewares: Bearer and signing, the innermost last.
-            timeout: Seconds for all of it, middlewares and the answer's body included.
+            signer: Signs it, as the last thing before it is written.
+            bearer: The access token; None sends none.
+            timeout: Seconds for all of it, the signature and the answer's body included.
 
         Returns:
             The answer, whatever its status.
@@ -187,16 +200,16 @@ class Transport:
         session = self.session or self._own
         if session is None or session.closed:
             raise ClientClosedError("the session is closed; use the client inside 'async with'")
-        hand_over = _HandOver()
-        # Before the attempt's own end, so that a connection that never came about is known as such.
-        connect = min(CONNECT_TIMEOUT, timeout * 0.9)
+        last_step = _LastStep(signer, bearer)
         try:
-            async with asyncio.timeout(timeout):
-                return await self._exchange(session, request, (*middlewares, hand_over), connect)
+            with self._deadlines.within(timeout):
+                answer = await self._exchange(session, request, last_step, timeout)
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             failure = failure_of(error)
-            outcome = failure.outcome if hand_over.done else _NOT_SENT
+            outcome = failure.outcome if last_step.is_done else _NOT_SENT
             text = f"{failure.words} ({type(error).__name__})"
+        else:
+            return answer
         # Outside the handler: aiohttp's exceptions carry the request with its credentials, and
         # must not hang on ours, not even as context.
         raise TransportError(text, outcome, is_passing=failure.is_passing)
@@ -205,10 +218,10 @@ class Transport:
         self,
         session: aiohttp.ClientSession,
         request: Request,
-        middlewares: Sequence[aiohttp.ClientMiddlewareType],
-        connect: float,
+        last_step: _LastStep,
+        timeout: float,
     ) -> Response:
-        async with session.request(
+        answer = await session.request(
             request.method,
             # Already encoded: what was built is what is signed and sent.
             URL(self.base_url + request.target, encoded=True),
@@ -218,24 +231,38 @@ class Transport:
             raise_for_status=False,
             proxy=self.proxy,
             ssl=self.ssl,
-            timeout=aiohttp.ClientTimeout(total=None, connect=connect),
+            timeout=_connect_within(timeout),
             auto_decompress=True,
-            middlewares=middlewares,
-        ) as answer:
+            middlewares=(last_step,),
+        )
+        async with answer:
             body, too_large = await self._read(answer)
             return Response(
                 status=answer.status,
-                headers={name: answer.headers[name] for name in answer.headers},
+                headers=answer.headers,
                 body=body,
                 too_large=too_large,
-                secrets=self.secrets | _credentials(answer.request_info.headers),
+                secrets=(*self.secrets, *last_step.secrets),
             )
 
     async def _read(self, answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-        body = bytearray()
-        async for chunk in answer.content.iter_any():
-            body += chunk
-            if len(body) > self.max_body:
+        content, chunks, size = answer.content, list[bytes](), 0
+        while not content.at_eof():
+            chunk = await content.readany()
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self.max_body:
                 answer.close()  # The rest is not read, so the connection can't be used again.
-                return bytes(body[: self.max_body]), True
-        return bytes(body), False
+                return b"".join(chunks)[: self.max_body], True
+        return b"".join(chunks), False
+
+
+def _connect_within(timeout: float) -> aiohttp.ClientTimeout:
+    # Before the attempt's own end, so that a connection that never came about is known as such.
+    if timeout * _CONNECT_SHARE >= CONNECT_TIMEOUT:
+        return _CONNECT
+    return aiohttp.ClientTimeout(total=None, connect=timeout * _CONNECT_SHARE)
+
+
+_CONNECT_SHARE: Final = 0.9
+_CONNECT: Final = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT)

@@ -40,8 +40,8 @@ def answer(
     value: object, status: int = 200, content_type: str = "application/json", **headers: str
 ) -> Response:
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
-    names = {name.replace("_", "-"): text for name, text in headers.items()}
-    return Response(status=status, headers={"Content-Type": content_type, **names}, body=body)
+    names = {name.replace("_", "-").lower(): text for name, text in headers.items()}
+    return Response(status=status, headers={"content-type": content_type, **names}, body=body)
 
 
 def page(**changes: object) -> Response:
@@ -61,7 +61,7 @@ def test_trigger() -> None:
 @pytest.mark.parametrize("value", [{}, {"id": None}, {"id": "x"}, {"id": 5}, [], "x", None])
 def test_a_trigger_without_an_id(value: object) -> None:
     with pytest.raises(errors.InvalidAnswerError, match="HTTP 200, but"):
-        codec.decode_trigger(answer(value), "k")
+        codec.decode_trigger(answer(value), idempotency_key="k")
 
 
 def test_the_specifications_execution() -> None:
@@ -178,12 +178,13 @@ def test_a_body_that_is_no_page(value: object) -> None:
 @pytest.mark.parametrize("kind", ["text/html", "text/plain; charset=utf-8", "application/xml"])
 def test_another_content_type_is_no_success(kind: str) -> None:
     with pytest.raises(errors.InvalidAnswerError, match="content type"):
-        codec.decode_trigger(answer({"id": ID}, content_type=kind), "k")
+        codec.decode_trigger(answer({"id": ID}, content_type=kind), idempotency_key="k")
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/hal+json", ""])
 def test_content_types_that_are_json(kind: str) -> None:
-    assert codec.decode_trigger(answer({"id": ID}, content_type=kind), "k").id == UUID(ID)
+    response = answer({"id": ID}, content_type=kind)
+    assert codec.decode_trigger(response, idempotency_key="k").id == UUID(ID)
 
 
 JSON = st.recursive(

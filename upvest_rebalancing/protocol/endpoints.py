@@ -148,14 +148,12 @@ def orders(
     if limit is not None:
         parameters["limit"] = str(_between("limit", limit, 0, MAX_PAGE_SIZE))
     if start_date is not None:
-        parameters["start_date"] = date_text("start_date", start_date)
+        parameters["start_date"] = _encoded(date_text("start_date", start_date))
     if end_date is not None:
-        parameters["end_date"] = date_text("end_date", end_date)
+        parameters["end_date"] = _encoded(date_text("end_date", end_date))
     if start_date is not None and end_date is not None:
         _in_order(_moment("start_date", start_date), _moment("end_date", end_date))
-    # Everything reserved is encoded: a "+" or ":" left bare is read differently by different
-    # servers, and the signature covers these very bytes.
-    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items())
+    query = "&".join([f"{name}={value}" for name, value in parameters.items()])
     path = f"{EXECUTIONS_PATH}/{identifier('execution_id', execution_id)}/orders"
     return Request(
         operation="orders",
@@ -163,6 +161,12 @@ def orders(
         target=f"{path}?{query}" if query else path,
         headers=_headers(client_id),
     )
+
+
+def _encoded(value: str) -> str:
+    # Everything reserved is encoded: a "+" or ":" left bare is read differently by different
+    # servers, and the signature covers these very bytes.
+    return quote(value, safe="")
 
 
 def identifier(name: str, value: Identifier) -> str:

@@ -6,13 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from upvest_rebalancing.protocol.redaction import shown
-
-_LONGEST_ID = 128
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+from upvest_rebalancing.protocol.redaction import shown_id
 
 
 @attrs.frozen(kw_only=True)
@@ -31,7 +25,7 @@ class Request:
     operation: str
     method: str
     target: str
-    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_lower)
+    headers: Mapping[str, str] = attrs.field(factory=dict)
     body: bytes = attrs.field(default=b"", repr=False)
     idempotency_key: str | None = None
 
@@ -47,7 +41,7 @@ class Response:
 
     Attributes:
         status: The HTTP status.
-        headers: Header names in lower case and their values.
+        headers: Header names in lower case, or in a mapping that takes them in any case.
         body: The body's bytes, decompressed.
         too_large: True where the body went beyond the limit and reading stopped there.
         secrets: What the request carried to authenticate itself; an answer may echo it, and what
@@ -55,10 +49,10 @@ class Response:
     """
 
     status: int
-    headers: Mapping[str, str] = attrs.field(factory=dict, converter=_lower, repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
     too_large: bool = False
-    secrets: frozenset[str] = attrs.field(default=frozenset(), repr=False, eq=False)
+    secrets: tuple[str, ...] = attrs.field(default=(), repr=False, eq=False)
 
     @property
     def content_type(self) -> str:
@@ -69,7 +63,7 @@ class Response:
     def request_id(self) -> str | None:
         """The server's correlation id, from the header ``upvest-request-id``."""
         value = self.headers.get("upvest-request-id")
-        return None if value is None else shown(value, self.secrets, _LONGEST_ID)
+        return None if value is None else shown_id(value, self.secrets)
 
     @property
     def is_success(self) -> bool:

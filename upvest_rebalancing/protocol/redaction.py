@@ -15,6 +15,9 @@ from urllib.parse import quote, quote_plus
 LONGEST: Final = 8000
 """Characters of a server's text that are shown at the most."""
 
+LONGEST_ID: Final = 128
+"""Characters of a correlation id that are shown."""
+
 LONGEST_HEADER: Final = 500
 """Characters of a header's value that are shown at the most."""
 
@@ -41,6 +44,8 @@ SHOWN_HEADERS: Final = frozenset(
     }
 )
 """Headers whose values may be logged; of all others only the name."""
+
+_UUID = re.compile(r"[0-9A-Fa-f-]{36}")
 
 _CREDENTIALS = (
     re.compile(r"(?P<keep>bearer\s+)[A-Za-z0-9\-._~+/]+=*", re.IGNORECASE),
@@ -86,6 +91,21 @@ def shown(text: str, secrets: Iterable[str] = (), limit: int = LONGEST) -> str:
         for char in redact(text[: limit * 8], secrets)[:limit]
     )
     return clean[:limit]
+
+
+def shown_id(text: str, secrets: Iterable[str] = ()) -> str:
+    """Make a correlation id fit to be shown; see `shown`.
+
+    Every answer has one, and nearly every one is a UUID: in those there is nothing to clean but a
+    secret that stands in it as it is, since any other notation of one has other characters.
+
+    Args:
+        text: What somebody else wrote.
+        secrets: Values that must not stand in it.
+    """
+    if _UUID.fullmatch(text) and not any(secret in text for secret in secrets):
+        return text
+    return shown(text, secrets, LONGEST_ID)
 
 
 def _notations(secret: str) -> set[str]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -175,8 +176,11 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     return None if when is None else max(0.0, (when - now).total_seconds())
 
 
+@lru_cache(maxsize=16)
 def parse_http_date(value: str | None) -> datetime | None:
     """Read an HTTP-date (RFC 9110, section 5.6.7).
+
+    The answers of one second have the same one, so the last few are remembered.
 
     Returns:
         The time in UTC; None where the text is missing or is no date.

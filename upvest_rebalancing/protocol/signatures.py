@@ -34,7 +34,7 @@ COVERED_HEADERS: Final = (
 )
 """Headers that are covered wherever they are sent; no other header ever is."""
 
-_CONTENT_HEADERS = frozenset({"content-length", "content-type", "content-digest"})
+_WITHOUT_BODY: Final = tuple(name for name in COVERED_HEADERS if not name.startswith("content-"))
 
 
 def content_digest(body: bytes) -> str:
@@ -61,16 +61,14 @@ def components(method: str, target: str, headers: Mapping[str, str]) -> list[tup
     Returns:
         Pairs of a component's name and its value.
     """
-    path, question_mark, query = target.partition("?")
+    path, _, query = target.partition("?")
     found = [("@method", method.upper()), ("@path", path or "/")]
-    if question_mark and query:
+    if query:
         found.append(("@query", f"?{query}"))
-    has_body = "content-digest" in headers
-    found.extend(
-        (name, headers[name].strip())
-        for name in COVERED_HEADERS
-        if name in headers and (has_body or name not in _CONTENT_HEADERS)
-    )
+    for name in COVERED_HEADERS if "content-digest" in headers else _WITHOUT_BODY:
+        value = headers.get(name)
+        if value is not None:
+            found.append((name, value.strip()))
     return found
 
 
@@ -89,7 +87,7 @@ def signature_parameters(
     Returns:
         The text that follows ``sig1=`` in ``signature-input``.
     """
-    quoted = " ".join(f'"{name}"' for name in names)
+    quoted = " ".join([f'"{name}"' for name in names])
     return (
         f"({quoted});keyid={_quote(keyid)};nonce={_quote(nonce)}"
         f";created={created};expires={created + lifetime}"
@@ -106,9 +104,8 @@ def signature_base(covered: Iterable[tuple[str, str]], parameters: str) -> bytes
     Returns:
         The bytes that are signed, in UTF-8, with no newline at their end.
     """
-    lines = [f'"{name}": {value}' for name, value in covered]
-    lines.append(f'"@signature-params": {parameters}')
-    return "\n".join(lines).encode()
+    lines = [f'"{name}": {value}\n' for name, value in covered]
+    return f'{"".join(lines)}"@signature-params": {parameters}'.encode()
 
 
 @attrs.frozen(kw_only=True)
@@ -128,10 +125,10 @@ class Signer:
     keyid: str
     lifetime: int = DEFAULT_LIFETIME
 
-    def sign(
+    def prepare(
         self, *, method: str, target: str, headers: Mapping[str, str], nonce: str, created: int
-    ) -> dict[str, str]:
-        """Sign one attempt.
+    ) -> tuple[str, bytes]:
+        """Write what is to be signed for one attempt; the key is not used yet.
 
         Args:
             method: The HTTP method.
@@ -142,22 +139,48 @@ class Signer:
             created: The time, in seconds since 1970.
 
         Returns:
-            The headers to add: ``signature-input``, ``signature``, ``upvest-signature-version``.
+            The signature's parameters, and the signature base.
         """
         covered = components(method, target, headers)
         parameters = signature_parameters(
-            (name for name, _ in covered),
+            [name for name, _ in covered],
             keyid=self.keyid,
             nonce=nonce,
             created=created,
             lifetime=self.lifetime,
         )
-        signature = self.key.sign(signature_base(covered, parameters))
-        return {
-            "signature-input": f"sig1={parameters}",
-            "signature": f"sig1=:{base64.b64encode(signature).decode()}:",
-            "upvest-signature-version": SIGNATURE_VERSION,
-        }
+        return parameters, signature_base(covered, parameters)
+
+    def sign(
+        self, *, method: str, target: str, headers: Mapping[str, str], nonce: str, created: int
+    ) -> dict[str, str]:
+        """Sign one attempt; the arguments are those of `prepare`.
+
+        Returns:
+            The headers to add: ``signature-input``, ``signature``, ``upvest-signature-version``.
+        """
+        parameters, base = self.prepare(
+            method=method, target=target, headers=headers, nonce=nonce, created=created
+        )
+        signature = base64.b64encode(self.key.sign(base)).decode()
+        return signature_headers(parameters, signature)
+
+
+def signature_headers(parameters: str, signature: str) -> dict[str, str]:
+    """Write the headers that carry a signature.
+
+    Args:
+        parameters: The signature's parameters, as they stand in its base.
+        signature: The signature in base64.
+
+    Returns:
+        The headers to add: ``signature-input``, ``signature``, ``upvest-signature-version``.
+    """
+    return {
+        "signature-input": f"sig1={parameters}",
+        "signature": f"sig1=:{signature}:",
+        "upvest-signature-version": SIGNATURE_VERSION,
+    }
 
 
 def _quote(value: str) -> str:
