@@ -11,7 +11,7 @@ import upvest_rebalancing
 
 PACKAGE = Path(upvest_rebalancing.__file__).parent
 FLOORS = (
-    ("_version", "errors", "models", "events", "identity"),
+    ("_version", "errors", "models", "events", "identity", "statistics"),
     ("protocol.redaction",),
     (
         "protocol.messages",

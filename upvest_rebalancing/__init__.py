@@ -78,8 +78,8 @@ from upvest_rebalancing.protocol.keys import SigningKey, load_private_key
 from upvest_rebalancing.protocol.retries import RetryBudget, RetryPolicy
 from upvest_rebalancing.protocol.signatures import Signer
 from upvest_rebalancing.protocol.tokens import Token
-from upvest_rebalancing.sender import Statistics
 from upvest_rebalancing.settings import Settings
+from upvest_rebalancing.statistics import Statistics
 from upvest_rebalancing.waiting import Watch
 from upvest_rebalancing.walking import OrderWalk
 

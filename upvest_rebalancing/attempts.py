@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Self
 
 import attrs
 
@@ -40,13 +41,16 @@ class Call:
     is_corrected: bool = False
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class Result:
     """What one attempt brought: an answer, or what went wrong.
+
+    It is filled in on the way, so that a cancellation finds in it how far the attempt had come.
 
     Attributes:
         began: When it began, in seconds on the sender's clock.
         outcome: How it ended, seen from the network.
+        is_admitted: Whether it was on its way to the network.
         response: The answer, where one came.
         token: The token that it carried.
         correction: Seconds by which the clock was corrected for its signature.
@@ -56,7 +60,8 @@ class Result:
     """
 
     began: float
-    outcome: AttemptOutcome
+    outcome: AttemptOutcome = AttemptOutcome.NOT_SENT
+    is_admitted: bool = False
     response: Response | None = None
     token: Token | None = None
     correction: float = 0.0
@@ -64,15 +69,17 @@ class Result:
     words: str | None = None
     is_passing: bool = True
 
-
-@attrs.define
-class _Stage:
-    """How far an attempt has come; it must outlive a cancellation."""
-
-    began: float
-    token: Token | None = None
-    correction: float = 0.0
-    is_admitted: bool = False
+    def failed(
+        self,
+        error: Exception | None,
+        words: str,
+        outcome: AttemptOutcome = AttemptOutcome.NOT_SENT,
+        *,
+        is_passing: bool = False,
+    ) -> Self:
+        """Say that it failed, and how."""
+        self.error, self.words, self.outcome, self.is_passing = error, words, outcome, is_passing
+        return self
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -112,51 +119,34 @@ class Attempter:
             tokens: Where the bearer takes its tokens from; None for the token request itself,
                 which takes no place in the throttle: those who hold one wait for the token.
         """
-        stage = _Stage(began=self.clock())
-
-        def failed(error: Exception | None, words: str, *, is_passing: bool = False) -> Result:
-            outcome = error.outcome if isinstance(error, TransportError) else _NOT_SENT
-            return Result(
-                began=stage.began,
-                outcome=outcome,
-                token=stage.token,
-                error=error,
-                words=words,
-                is_passing=is_passing,
-            )
-
+        result = Result(began=self.clock())
         try:
-            response = await self._admitted(call, tokens, stage)
+            result.response = await self._admitted(call, tokens, result)
         except TransportError as error:
-            return failed(error, error.message, is_passing=error.is_passing)
+            return result.failed(error, error.message, error.outcome, is_passing=error.is_passing)
         except (TokenError, ClientClosedError) as error:
-            return failed(error, error.message)
+            return result.failed(error, error.message)
         except TimeoutError:
-            return failed(None, "the deadline passed, or left no room, before anything was sent")
+            words = "the deadline passed, or left no room, before anything was sent"
+            return result.failed(None, words)
         except asyncio.CancelledError:
-            outcome = AttemptOutcome.UNKNOWN if stage.is_admitted else _NOT_SENT
-            result = Result(began=stage.began, outcome=outcome, words="cancelled")
-            self.on_cancelled(call, result)
+            outcome = AttemptOutcome.UNKNOWN if result.is_admitted else AttemptOutcome.NOT_SENT
+            self.on_cancelled(call, result.failed(None, "cancelled", outcome))
             raise
-        return Result(
-            began=stage.began,
-            outcome=AttemptOutcome.ANSWERED,
-            response=response,
-            token=stage.token,
-            correction=stage.correction,
-        )
+        result.outcome = AttemptOutcome.ANSWERED
+        return result
 
-    async def _admitted(self, call: Call, tokens: TokenSource | None, stage: _Stage) -> Response:
+    async def _admitted(self, call: Call, tokens: TokenSource | None, result: Result) -> Response:
         if tokens is None:
             # No place for the token request: those who hold one may be waiting for its token.
             async with asyncio.timeout(max(0.0, self._left(call))):
                 await self.throttle.pace()
-            return await self._sent(call, stage)
-        stage.token = tokens.at_hand
-        if stage.token is None or not self.throttle.enter_now():
-            stage.token = await self._waited(call, tokens)
+            return await self._sent(call, result)
+        result.token = tokens.at_hand
+        if result.token is None or not self.throttle.enter_now():
+            result.token = await self._waited(call, tokens)
         try:
-            return await self._sent(call, stage)
+            return await self._sent(call, result)
         finally:
             self.throttle.leave()
 
@@ -173,26 +163,23 @@ class Attempter:
                 self.throttle.leave()
                 raise
 
-    async def _sent(self, call: Call, stage: _Stage) -> Response:
-        stage.began = self.clock()
+    async def _sent(self, call: Call, result: Result) -> Response:
+        result.began = self.clock()
         left = self._left(call)
         if left < self.policy.least_room:
             raise TimeoutError
-        stage.is_admitted = True
-        stage.correction = self.server_clock.correction
+        result.is_admitted = True
+        result.correction = self.server_clock.correction
         sent_at = self.now()
         # The transport has its own, finer reckoning of what was sent, and its own timer.
         response = await self.transport.send(
             call.request,
             signer=self.signing,
-            bearer=None if stage.token is None else stage.token.access_token,
+            bearer=None if result.token is None else result.token.access_token,
             timeout=min(self.attempt_timeout, left),
         )
-        self.on_answer(response, stage.began, sent_at)
+        self.on_answer(response, result.began, sent_at)
         return response
 
     def _left(self, call: Call) -> float:
         return self.policy.deadline - (self.clock() - call.started)
-
-
-_NOT_SENT = AttemptOutcome.NOT_SENT

@@ -182,11 +182,29 @@ class SigningMiddleware:
             InvalidRequestError: The body is compressed on the way out, which can't be signed.
         """
         if _is_at(request.url, self.origin):
+            self._complete(request)
             await self.sign(request)
         return await handler(request)
 
+    def _complete(self, request: aiohttp.ClientRequest) -> None:
+        """Add to a request of somebody else's what Upvest asks for beside the signature."""
+        headers = request.headers
+        if request.url.raw_path == TOKEN_PATH:
+            # A session or a .netrc may have added credentials that are none of this endpoint's.
+            headers.popall("authorization", None)
+        # aiohttp sends */* unless told otherwise, and Upvest answers 406 to that.
+        if headers.get("accept", "*/*") == "*/*":
+            headers["accept"] = "application/json"
+        headers.setdefault("upvest-api-version", API_VERSION)
+        headers["upvest-client-id"] = self.client_id
+        headers.popall("content-digest", None)
+        for name in COVERED_HEADERS:
+            # One line in the signature base (RFC 9421, section 2.1), so one on the wire.
+            if len(values := headers.getall(name, ())) > 1:
+                headers[name] = ", ".join(values)
+
     async def sign(self, request: aiohttp.ClientRequest) -> str:
-        """Sign a request to the API, and add what Upvest asks for beside that.
+        """Sign a request that is complete but for its signature and its digest.
 
         Args:
             request: The request; its headers are changed.
@@ -198,26 +216,12 @@ class SigningMiddleware:
             InvalidRequestError: The body is compressed on the way out, which can't be signed.
         """
         headers = request.headers
-        if request.url.raw_path == TOKEN_PATH:
-            # A session or a .netrc may have added credentials that are none of this endpoint's.
-            headers.popall("authorization", None)
-        # aiohttp sends */* unless told otherwise, and Upvest answers 406 to that.
-        if headers.get("accept", "*/*") == "*/*":
-            headers["accept"] = "application/json"
-        headers.setdefault("upvest-api-version", API_VERSION)
-        headers["upvest-client-id"] = self.client_id
-        headers.popall("content-digest", None)
-        body = await _body(request)
-        if body:
-            headers["content-digest"] = content_digest(body)
+        if request.body:
+            headers["content-digest"] = content_digest(await _body(request))
         parameters, base = self.signer.prepare(
             method=request.method,
             target=request.url.raw_path_qs,
-            headers={
-                name: values[0] if len(values) == 1 else ", ".join(values)
-                for name in COVERED_HEADERS
-                if (values := headers.getall(name, None)) is not None
-            },
+            headers=headers,
             nonce=self.nonce(),
             created=int(self.now()),
         )

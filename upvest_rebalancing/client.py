@@ -23,8 +23,8 @@ from upvest_rebalancing.options import ClientOptions
 from upvest_rebalancing.protocol import codec, endpoints
 from upvest_rebalancing.protocol.endpoints import MAX_PAGE_SIZE, DateLike, Identifier
 from upvest_rebalancing.protocol.messages import Request
-from upvest_rebalancing.sender import Statistics
 from upvest_rebalancing.settings import DEFAULT_ENV_FILE, Settings
+from upvest_rebalancing.statistics import Statistics
 from upvest_rebalancing.waiting import Watch
 from upvest_rebalancing.walking import READ_AHEAD, OrderWalk
 
@@ -104,7 +104,7 @@ class RebalancingClient:
     @property
     def statistics(self) -> Statistics:
         """What was sent so far: calls, requests, retries, tokens, answers by status."""
-        return self._connection.sender.statistics
+        return self._connection.sender.counts.statistics()
 
     @property
     def clock_skew(self) -> float | None:

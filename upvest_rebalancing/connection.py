@@ -188,7 +188,7 @@ class Connection:
             token = tokens.parse_token(answer.response, scopes=settings.scopes, now=answer.sent_at)
         except TokenError as error:
             raise _with_history(error, request, answer.attempts, None) from None
-        self.sender.count_token()
+        self.sender.counts.tokens += 1
         return token
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
@@ -13,7 +12,7 @@ import attrs
 
 from upvest_rebalancing.attempts import Attempter, Call, Result
 from upvest_rebalancing.authentication import TokenSource
-from upvest_rebalancing.errors import Attempt, AttemptOutcome
+from upvest_rebalancing.errors import Attempt
 from upvest_rebalancing.events import AttemptFinished, AttemptHook, AttemptStarted
 from upvest_rebalancing.failures import complete, failure
 from upvest_rebalancing.protocol.clock import ServerClock
@@ -30,6 +29,7 @@ from upvest_rebalancing.protocol.retries import (
     decide,
     parse_http_date,
 )
+from upvest_rebalancing.statistics import Counts
 from upvest_rebalancing.throttle import Throttle
 from upvest_rebalancing.transport import RequestSigner, Transport
 
@@ -45,26 +45,7 @@ _WARNINGS: Final = 5
 """Jumps of the clock that are warned of; a clock that never stops jumping must not fill a log."""
 
 
-@attrs.frozen(kw_only=True)
-class Statistics:
-    """What a client has done since it was opened.
-
-    Attributes:
-        calls: Calls that were begun, token requests included.
-        requests: Attempts that were made.
-        retries: Attempts beyond the first of their call.
-        tokens: Access tokens that were obtained.
-        answers: Answers by HTTP status.
-    """
-
-    calls: int = 0
-    requests: int = 0
-    retries: int = 0
-    tokens: int = 0
-    answers: Mapping[int, int] = attrs.field(factory=dict)
-
-
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class Answer:
     """A success, and what it took.
 
@@ -96,6 +77,7 @@ class Sender:
         hook: Told of every attempt; None for nobody.
         now: Gives the time in seconds since 1970.
         server_clock: Learns the server's time from its answers.
+        counts: What was done so far.
     """
 
     transport: Transport
@@ -111,8 +93,7 @@ class Sender:
     now: Callable[[], float] = time.time
     server_clock: ServerClock = attrs.field(factory=ServerClock)
     _attempter: Attempter = attrs.field(init=False)
-    _counts: Counter[str] = attrs.field(factory=Counter, init=False)
-    _answers: Counter[int] = attrs.field(factory=Counter, init=False)
+    counts: Counts = attrs.field(factory=Counts, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._attempter = Attempter(
@@ -128,15 +109,6 @@ class Sender:
             on_cancelled=self._finish,
         )
 
-    @property
-    def statistics(self) -> Statistics:
-        """What was done so far."""
-        return Statistics(**self._counts, answers=dict(self._answers))
-
-    def count_token(self) -> None:
-        """Count an access token that was obtained."""
-        self._counts["tokens"] += 1
-
     async def send(self, request: Request, tokens: TokenSource | None = None) -> Answer:
         """Send a request, with retries.
 
@@ -151,9 +123,12 @@ class Sender:
             RequestError: The call failed for good.
         """
         call = Call(request, started=self.clock())
-        self._counts["calls"] += 1
+        self.counts.calls += 1
         while True:
-            refusal = self._begin(call)
+            refusal = None if self.hook is None else self._ask(self.hook, call)
+            if refusal is None:
+                self.counts.requests += 1
+                self.counts.retries += len(call.attempts) > 0
             result = refusal or await self._attempter.make(call, tokens)
             response = result.response
             if response is not None and response.is_success and not response.too_large:
@@ -169,26 +144,18 @@ class Sender:
                 continue
             await self.sleep(self._pause(call, result))
 
-    def _begin(self, call: Call) -> Result | None:
+    def _ask(self, hook: AttemptHook, call: Call) -> Result | None:
         """Tell the hook of an attempt; where it refuses a later one, that is how it ends."""
         number = len(call.attempts) + 1
         began = self.clock()
         try:
-            if self.hook is not None:
-                self.hook(_started(call.request, number))
+            hook(_started(call.request, number))
         except Exception as error:
             if number == 1:
                 raise
             # What the attempts before may have done must not be hidden by the hook's error.
-            return Result(
-                began=began,
-                outcome=AttemptOutcome.NOT_SENT,
-                error=error,
-                words=f"the hook refused the attempt ({type(error).__name__})",
-                is_passing=False,
-            )
-        self._counts["requests"] += 1
-        self._counts["retries"] += number > 1
+            words = f"the hook refused the attempt ({type(error).__name__})"
+            return Result(began=began).failed(error, words)
         return None
 
     def _learn(self, response: Response, began: float, sent_at: float) -> None:
@@ -270,24 +237,24 @@ class Sender:
         wait: float | None = None,
     ) -> None:
         request, response = call.request, result.response
-        status = None if response is None else response.status
-        words = result.words
-        if response is not None and not response.is_success:
-            words = f"HTTP {status}"
+        status, request_id, words = None, None, result.words
+        if response is not None:
+            status, request_id = response.status, response.request_id
+            self.counts.answers[status] += 1
+            if not response.is_success:
+                words = f"HTTP {status}"
         attempt = Attempt(
-            number=len(call.attempts) + 1,
-            started=result.began - call.started,
-            duration=self.clock() - result.began,
-            outcome=result.outcome,
-            status=status,
-            request_id=None if response is None else response.request_id,
-            error=words,
-            retry_after=asked,
-            wait=wait,
+            len(call.attempts) + 1,
+            result.began - call.started,
+            self.clock() - result.began,
+            result.outcome,
+            status,
+            request_id,
+            words,
+            asked,
+            wait,
         )
         call.attempts.append(attempt)
-        if status is not None:
-            self._answers[status] += 1
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
                 "%s %s attempt %d: %s, %.0f ms, request %s, answer %s",

@@ -114,7 +114,8 @@ class _LastStep:
     out to be dead, and comes through here for it: that one has a signature of its own.
     """
 
-    def __init__(self, signer: RequestSigner, bearer: str | None) -> None:
+    def __init__(self, request: Request, signer: RequestSigner, bearer: str | None) -> None:
+        self._headers = {**request.headers, "user-agent": USER_AGENT}
         self._signer = signer
         self._bearer = bearer
         self.is_done = False
@@ -123,9 +124,14 @@ class _LastStep:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        if self._bearer is not None:
-            # Here and not before, where aiohttp takes it for a contradiction to a .netrc.
-            request.headers["authorization"] = f"Bearer {self._bearer}"
+        headers = request.headers
+        # Here and not before, where aiohttp would go through them one by one, and would take the
+        # bearer for a contradiction to a .netrc.
+        headers.update(self._headers)
+        if self._bearer is None:
+            headers.popall("authorization", None)
+        else:
+            headers["authorization"] = f"Bearer {self._bearer}"
         signature = await self._signer.sign(request)
         self.secrets = (signature,) if self._bearer is None else (signature, self._bearer)
         self.is_done = True
@@ -200,7 +206,7 @@ class Transport:
         session = self.session or self._own
         if session is None or session.closed:
             raise ClientClosedError("the session is closed; use the client inside 'async with'")
-        last_step = _LastStep(signer, bearer)
+        last_step = _LastStep(request, signer, bearer)
         try:
             with self._deadlines.within(timeout):
                 answer = await self._exchange(session, request, last_step, timeout)
@@ -225,7 +231,6 @@ class Transport:
             request.method,
             # Already encoded: what was built is what is signed and sent.
             URL(self.base_url + request.target, encoded=True),
-            headers={**request.headers, "user-agent": USER_AGENT},
             data=payload(request.body) if request.body else None,
             allow_redirects=False,
             raise_for_status=False,
@@ -246,15 +251,18 @@ class Transport:
             )
 
     async def _read(self, answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-        content, chunks, size = answer.content, list[bytes](), 0
-        while not content.at_eof():
-            chunk = await content.readany()
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self.max_body:
-                answer.close()  # The rest is not read, so the connection can't be used again.
-                return b"".join(chunks)[: self.max_body], True
-        return b"".join(chunks), False
+        content = answer.content
+        body = await content.readany()
+        if content.at_eof() and len(body) <= self.max_body:
+            return body, False
+        chunks, size = [body], len(body)
+        while size <= self.max_body:
+            if content.at_eof():
+                return b"".join(chunks), False
+            chunks.append(await content.readany())
+            size += len(chunks[-1])
+        answer.close()  # The rest is not read, so the connection can't be used again.
+        return b"".join(chunks)[: self.max_body], True
 
 
 def _connect_within(timeout: float) -> aiohttp.ClientTimeout:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -23,7 +22,7 @@ from upvest_rebalancing.protocol.tokens import Token
 from upvest_rebalancing.sandbox.limits import Limit
 from upvest_rebalancing.sender import Sender
 from upvest_rebalancing.throttle import Throttle
-from upvest_rebalancing.transport import Transport
+from upvest_rebalancing.transport import RequestSigner, Transport
 
 GET = Request(operation="get", method="GET", target="/")
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
@@ -45,7 +44,8 @@ class Server(Transport):
         self,
         request: Request,  # noqa: ARG002 - every request is the same here
         *,
-        middlewares: Sequence[aiohttp.ClientMiddlewareType],  # noqa: ARG002 - so is its way
+        signer: RequestSigner,  # noqa: ARG002 - so is its way
+        bearer: str | None,  # noqa: ARG002
         timeout: float,  # noqa: ARG002 - answers are quick
     ) -> Response:
         self.under_way += 1
@@ -61,10 +61,9 @@ class Server(Transport):
         return Response(status=status, headers=self.headers)
 
 
-async def unsigned(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    return await handler(request)
+class Unsigned:
+    async def sign(self, request: aiohttp.ClientRequest) -> str:  # noqa: ARG002 - not read here
+        return ""
 
 
 class World:
@@ -80,7 +79,7 @@ class World:
         self.sender = Sender(
             transport=server,
             throttle=self.throttle,
-            signing=unsigned,
+            signing=Unsigned(),
             policy=RetryPolicy(**policy),
             budget=self.budget,
             attempt_timeout=30.0,

@@ -27,8 +27,8 @@ from upvest_rebalancing.client import RebalancingClient
 from upvest_rebalancing.errors import InvalidRequestError, RebalancingError
 from upvest_rebalancing.protocol.endpoints import new_idempotency_key
 from upvest_rebalancing.sandbox import Sandbox, SandboxConfig
-from upvest_rebalancing.sender import Statistics
 from upvest_rebalancing.settings import DEFAULT_ENV_FILE, Settings
+from upvest_rebalancing.statistics import Statistics
 
 DEFAULT_BATCH_SIZE = 500
 

@@ -62,6 +62,14 @@ class ServerClock:
             True where this shows, for the first time or anew, that the clocks are apart.
         """
         low, high = date - received, date + _DATE_RESOLUTION - sent
+        if (
+            self._low is not None
+            and self._high is not None
+            and low <= self._low <= self._high <= high
+        ):
+            # Nearly every answer: it says nothing that is not known better.
+            self._doubts = 0
+            return False
         if max(abs(low), abs(high)) > FARTHEST:
             return False
         before = self.correction

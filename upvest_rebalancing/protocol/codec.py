@@ -37,6 +37,7 @@ SHOWN_BODY: Final = 500
 """Characters of a body that an error shows."""
 
 _LONGEST_MEMBER: Final = 1000
+_JSON: Final = "application/json"
 
 Attempts: TypeAlias = tuple[Attempt, ...]
 
@@ -60,7 +61,7 @@ def decode_trigger(
     return TriggeredExecution(
         id=found.id,
         idempotency_key=idempotency_key,
-        request_id=response.request_id,
+        request_id=_request_id(response, attempts),
         attempts=attempts,
         raw=response.body,
     )
@@ -83,7 +84,7 @@ def decode_execution(response: Response, attempts: Attempts = ()) -> Execution:
         updated_at=found.updated_at,
         accounts=found.accounts,
         allocations=found.allocations,
-        request_id=response.request_id,
+        request_id=_request_id(response, attempts),
         attempts=attempts,
         raw=response.body,
     )
@@ -103,10 +104,15 @@ def decode_page(response: Response, attempts: Attempts = ()) -> Page:
     return Page(
         meta=found.meta,
         data=found.data,
-        request_id=response.request_id,
+        request_id=_request_id(response, attempts),
         attempts=attempts,
         raw=response.body,
     )
+
+
+def _request_id(response: Response, attempts: Attempts) -> str | None:
+    # The last attempt is the one that brought the answer, and has cleaned its id already.
+    return attempts[-1].request_id if attempts else response.request_id
 
 
 def decode_error(response: Response, now: datetime) -> AnsweredError:
@@ -188,8 +194,10 @@ def _problem(response: Response) -> dict[str, str]:
 
 
 def _check_content_type(response: Response) -> None:
+    if response.headers.get("content-type") == _JSON:
+        return
     kind = response.content_type
-    if kind and kind != "application/json" and not kind.endswith("+json"):
+    if kind and kind != _JSON and not kind.endswith("+json"):
         raise _invalid(response, f"the content type is {kind}, not application/json")
 
 

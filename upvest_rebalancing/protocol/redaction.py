@@ -103,7 +103,7 @@ def shown_id(text: str, secrets: Iterable[str] = ()) -> str:
         text: What somebody else wrote.
         secrets: Values that must not stand in it.
     """
-    if _UUID.fullmatch(text) and not any(secret in text for secret in secrets):
+    if _UUID.fullmatch(text) and not any(map(text.__contains__, secrets)):
         return text
     return shown(text, secrets, LONGEST_ID)
 

@@ -194,7 +194,8 @@ def parse_http_date(value: str | None) -> datetime | None:
         return None
 
 
-@attrs.define
+# What is set once is checked once; every success sets `tokens`.
+@attrs.define(on_setattr=attrs.setters.NO_OP)
 class RetryBudget:
     """Keep a client's retries in proportion to its successes.
 
@@ -223,4 +224,5 @@ class RetryBudget:
 
     def succeed(self) -> None:
         """Give a part of a token back after a success."""
-        self.tokens = min(self.capacity, self.tokens + self.refund)
+        if self.tokens < self.capacity:
+            self.tokens = min(self.capacity, self.tokens + self.refund)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple, Self
 
 import attrs
 
@@ -34,7 +35,8 @@ COVERED_HEADERS: Final = (
 )
 """Headers that are covered wherever they are sent; no other header ever is."""
 
-_WITHOUT_BODY: Final = tuple(name for name in COVERED_HEADERS if not name.startswith("content-"))
+REMEMBERED: Final = 8
+"""Sets of headers that a signer remembers: those of requests for the same thing are the same."""
 
 
 def content_digest(body: bytes) -> str:
@@ -49,36 +51,77 @@ def content_digest(body: bytes) -> str:
     return f"sha-512=:{base64.b64encode(hashlib.sha512(body).digest()).decode()}:"
 
 
-def components(method: str, target: str, headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """List what a signature covers, in order: derived components, then headers.
+class Covered(NamedTuple):
+    """Components of a message, as a signature's parameters and its base have them.
+
+    Attributes:
+        names: Their names in quotes, with a space between each two.
+        lines: A line for each, with its name and value, and a newline at its end.
+    """
+
+    names: str
+    lines: str
+
+    @classmethod
+    def of(cls, components: Iterable[tuple[str, str]]) -> Self:
+        """Write components down.
+
+        Args:
+            components: Pairs of a name and a value, in order.
+        """
+        pairs = list(components)
+        names = " ".join([f'"{name}"' for name, _ in pairs])
+        return cls(names, "".join([f'"{name}": {value}\n' for name, value in pairs]))
+
+    def base(self, parameters: str) -> bytes:
+        """Write the signature base: a line per component, the parameters last.
+
+        Args:
+            parameters: What `signature_parameters` wrote for these components.
+
+        Returns:
+            The bytes that are signed, in UTF-8, with no newline at their end.
+        """
+        return f'{self.lines}"@signature-params": {parameters}'.encode()
+
+
+def covered_headers(values: Iterable[str | None]) -> Covered:
+    """Write the headers down that are covered.
+
+    Args:
+        values: The values of `COVERED_HEADERS`, in their order and as they are sent; None for one
+            that is not sent.
+    """
+    pairs = zip(COVERED_HEADERS, values, strict=True)
+    sent = {name: value.strip() for name, value in pairs if value is not None}
+    has_body = "content-digest" in sent
+    return Covered.of(
+        (name, value) for name, value in sent.items() if has_body or not name.startswith("content-")
+    )
+
+
+def covered(method: str, target: str, headers: Covered) -> Covered:
+    """Put the derived components before the headers: the method, the path, the query if any.
 
     Args:
         method: The HTTP method.
         target: Path and query as they are sent.
-        headers: Names in lower case and values as they are sent; with a body, the three
-            ``content-*`` headers among them.
-
-    Returns:
-        Pairs of a component's name and its value.
+        headers: The headers that are covered.
     """
     path, _, query = target.partition("?")
-    found = [("@method", method.upper()), ("@path", path or "/")]
-    if query:
-        found.append(("@query", f"?{query}"))
-    for name in COVERED_HEADERS if "content-digest" in headers else _WITHOUT_BODY:
-        value = headers.get(name)
-        if value is not None:
-            found.append((name, value.strip()))
-    return found
+    names = '"@method" "@path" "@query"' if query else '"@method" "@path"'
+    line = f'"@query": ?{query}\n' if query else ""
+    return Covered(
+        f"{names} {headers.names}" if headers.names else names,
+        f'"@method": {method.upper()}\n"@path": {path or "/"}\n{line}{headers.lines}',
+    )
 
 
-def signature_parameters(
-    names: Iterable[str], *, keyid: str, nonce: str, created: int, lifetime: int
-) -> str:
+def signature_parameters(names: str, *, keyid: str, nonce: str, created: int, lifetime: int) -> str:
     """Write the signature's parameters: the covered names, keyid, nonce, created, expires.
 
     Args:
-        names: Names of the covered components, in order.
+        names: `Covered.names` of the covered components.
         keyid: The id under which Upvest knows the public key.
         nonce: A string that is used once.
         created: When the signature is made, in seconds since 1970.
@@ -87,33 +130,18 @@ def signature_parameters(
     Returns:
         The text that follows ``sig1=`` in ``signature-input``.
     """
-    quoted = " ".join([f'"{name}"' for name in names])
     return (
-        f"({quoted});keyid={_quote(keyid)};nonce={_quote(nonce)}"
+        f"({names});keyid={_quote(keyid)};nonce={_quote(nonce)}"
         f";created={created};expires={created + lifetime}"
     )
-
-
-def signature_base(covered: Iterable[tuple[str, str]], parameters: str) -> bytes:
-    r"""Write the signature base: a line per component, the parameters last, joined by ``\n``.
-
-    Args:
-        covered: Pairs of a component's name and its value.
-        parameters: What `signature_parameters` wrote for the same names.
-
-    Returns:
-        The bytes that are signed, in UTF-8, with no newline at their end.
-    """
-    lines = [f'"{name}": {value}\n' for name, value in covered]
-    return f'{"".join(lines)}"@signature-params": {parameters}'.encode()
 
 
 @attrs.frozen(kw_only=True)
 class Signer:
     """Sign requests with one key.
 
-    It exists so that the key, its id and the lifetime travel together; it holds no state that
-    changes and may be used from many tasks and threads.
+    It exists so that the key, its id and the lifetime travel together; it may be used from many
+    tasks and threads.
 
     Attributes:
         key: The private key.
@@ -124,6 +152,10 @@ class Signer:
     key: SigningKey = attrs.field(repr=False)
     keyid: str
     lifetime: int = DEFAULT_LIFETIME
+    # Its own, so that the tokens among the headers go when the signer goes.
+    _covered_headers: Callable[[tuple[str | None, ...]], Covered] = attrs.field(
+        factory=lambda: lru_cache(REMEMBERED)(covered_headers), init=False, repr=False, eq=False
+    )
 
     def prepare(
         self, *, method: str, target: str, headers: Mapping[str, str], nonce: str, created: int
@@ -133,23 +165,25 @@ class Signer:
         Args:
             method: The HTTP method.
             target: Path and query as they are sent.
-            headers: Names in lower case and values as they are sent; with a body, the three
-                ``content-*`` headers among them.
+            headers: Names and values as they are sent, each name once and in lower case, or in any
+                case where the mapping takes any; with a body, the three ``content-*`` headers
+                among them.
             nonce: A string that is used for this attempt only.
             created: The time, in seconds since 1970.
 
         Returns:
             The signature's parameters, and the signature base.
         """
-        covered = components(method, target, headers)
+        fields = self._covered_headers(tuple(map(headers.get, COVERED_HEADERS)))
+        message = covered(method, target, fields)
         parameters = signature_parameters(
-            [name for name, _ in covered],
+            message.names,
             keyid=self.keyid,
             nonce=nonce,
             created=created,
             lifetime=self.lifetime,
         )
-        return parameters, signature_base(covered, parameters)
+        return parameters, message.base(parameters)
 
     def sign(
         self, *, method: str, target: str, headers: Mapping[str, str], nonce: str, created: int
@@ -184,5 +218,7 @@ def signature_headers(parameters: str, signature: str) -> dict[str, str]:
 
 
 def _quote(value: str) -> str:
+    if value.isalnum() and value.isascii():
+        return f'"{value}"'
     # RFC 8941, section 3.3.3: a string escapes these two and has no others to escape.
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

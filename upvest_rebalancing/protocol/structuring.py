@@ -213,10 +213,12 @@ def _whole(value: object, _: object) -> int:
 
 
 def _object(structure: Callable[..., _T], cls: type[_T]) -> Callable[[object, object], _T]:
+    arrays = [name for name in _ARRAYS if hasattr(cls, name)]
+
     def hook(value: object, _: object) -> _T:
         if not isinstance(value, dict):
             raise TypeError(f"expected an object, got {type(value).__name__}")
-        for name in _ARRAYS:
+        for name in arrays:
             # cattrs takes anything that can be iterated over; an empty object would pass.
             if not isinstance(value.get(name, []), list | None):
                 raise TypeError(f"expected an array in {name}")

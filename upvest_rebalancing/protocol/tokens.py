@@ -35,6 +35,7 @@ class Token:
         obtained_at: When it was asked for, in seconds on the caller's monotonic clock.
         lifetime: Seconds from then that it lives.
         scopes: What it grants.
+        refresh_at: When to renew it: a quarter of its life before its end, or a minute at the most.
     """
 
     access_token: str = attrs.field(repr=False)
@@ -42,9 +43,10 @@ class Token:
     lifetime: float
     scopes: tuple[str, ...]
 
-    @property
-    def refresh_at(self) -> float:
-        """When to renew it: a quarter of its life before its end, or a minute at the most."""
+    refresh_at: float = attrs.field(init=False)
+
+    @refresh_at.default
+    def _refresh_in_time(self) -> float:
         return self.obtained_at + self.lifetime - min(MAX_MARGIN, self.lifetime / 4)
 
 

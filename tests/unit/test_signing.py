@@ -1,0 +1,124 @@
+"""The key is used on the loop or beside it, and no thread is left behind."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP521R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.stub import EXECUTION, EXECUTION_JSON, Stub, answer
+from upvest_rebalancing import signing
+from upvest_rebalancing.client import RebalancingClient
+from upvest_rebalancing.errors import InvalidRequestError
+from upvest_rebalancing.options import Options
+from upvest_rebalancing.protocol.keys import ED25519, P521
+from upvest_rebalancing.signing import MOST_THREADS, KeyWorker, SigningThreads, threads_for
+
+
+class Key:
+    """Notes in which thread it signs."""
+
+    def __init__(self, algorithm: str = P521) -> None:
+        self.algorithm = algorithm
+        self.threads: list[threading.Thread] = []
+
+    def sign(self, data: bytes) -> bytes:
+        self.threads.append(threading.current_thread())
+        return data[::-1]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "cores", "threads"), [(P521, 2, 2), (P521, 8, 2), (P521, 1, 0), (ED25519, 8, 0)]
+)
+def test_how_many_threads(
+    algorithm: str, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signing, "_cores", lambda: cores)
+    assert threads_for(Key(algorithm)) == threads
+    assert threads_for(Key(algorithm), 5) == 5
+    assert threads_for(Key(algorithm), 0) == 0
+
+
+def test_there_is_a_core() -> None:
+    assert signing._cores() >= 1
+
+
+async def test_on_the_loop() -> None:
+    key = Key()
+    worker = KeyWorker(key)
+    assert await worker.sign(b"abc") == b"cba"
+    assert key.threads == [threading.current_thread()]
+    worker.close()
+
+
+async def test_beside_the_loop() -> None:
+    key = Key()
+    worker = KeyWorker(key, MOST_THREADS)
+    data = [str(number).encode() for number in range(50)]
+    assert await asyncio.gather(*map(worker.sign, data)) == [one[::-1] for one in data]
+    used = set(key.threads)
+    assert threading.current_thread() not in used
+    assert 1 <= len(used) <= MOST_THREADS
+    worker.close()
+    for thread in used:
+        await asyncio.to_thread(thread.join, 10)
+        assert not thread.is_alive()
+
+
+async def test_a_worker_that_was_closed_starts_anew() -> None:
+    worker = KeyWorker(Key(), 1)
+    assert await worker.sign(b"ab") == b"ba"
+    worker.close()
+    assert await worker.sign(b"ab") == b"ba"
+    worker.close()
+    worker.close()
+
+
+async def test_a_signature_that_nobody_waits_for_any_more() -> None:
+    worker = KeyWorker(Key(), 1)
+    task = asyncio.create_task(worker.sign(b"ab"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await worker.sign(b"cd") == b"dc"
+    worker.close()
+
+
+async def test_a_key_that_fails_says_so() -> None:
+    class Broken(Key):
+        def sign(self, data: bytes) -> bytes:
+            raise ZeroDivisionError(len(data))
+
+    worker = KeyWorker(Broken(), 1)
+    with pytest.raises(ZeroDivisionError):
+        await worker.sign(b"")
+    worker.close()
+
+
+def p521() -> bytes:
+    return generate_private_key(SECP521R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2, "auto"])
+async def test_a_client_signs_so_and_leaves_no_thread(threads: SigningThreads) -> None:
+    before = set(threading.enumerate())
+    async with Stub(lambda _: answer(EXECUTION_JSON)) as stub:
+        settings = stub.settings(private_key=p521())
+        async with RebalancingClient(settings, signing_threads=threads) as client:
+            await asyncio.gather(*(client.execution(EXECUTION) for _ in range(20)))
+        signatures = {seen.headers["signature"] for seen in stub.seen}
+    assert len(signatures) == 20
+    for thread in set(threading.enumerate()) - before:
+        await asyncio.to_thread(thread.join, 10)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("threads", [-1, 65, 1.5, True, "many"])
+def test_numbers_of_threads_that_are_none(threads: Any) -> None:
+    with pytest.raises(InvalidRequestError, match='0 to 64, or "auto", is right'):
+        Options.of({"signing_threads": threads})
