@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import heapq
 import itertools
 import random
@@ -31,16 +32,26 @@ class Client:
         starts: When it begins, in seconds.
         ends: When it stops to send.
         concurrency: Requests under way at the most.
+        lateness: Seconds by which each of its timers may go off late.
+        stalls: When it does nothing at all, from and to, in seconds and in order: something else
+            has its event loop, or its processor.
     """
 
     pacing: Pacing = attrs.field(factory=Pacing)
     starts: float = 0.0
     ends: float = float("inf")
     concurrency: int = 100
+    lateness: float = 0.0
+    stalls: Sequence[tuple[float, float]] = ()
     active: int = 0
     planned: float = float("inf")
     sent: list[float] = attrs.field(factory=list)
     answers: dict[int, list[float]] = attrs.field(factory=lambda: {200: [], 429: []})
+
+    def awake(self, at: float) -> float:
+        """Give the time at which it sees what happens at a time."""
+        before = bisect.bisect(self.stalls, (at, float("inf")))
+        return max(at, self.stalls[before - 1][1]) if before else at
 
     def count(self, status: int, start: float = 0.0, end: float = float("inf")) -> int:
         return sum(start <= at < end for at in self.answers[status])
@@ -82,6 +93,8 @@ class World:
         client: Client,
         sent_at: float = 0.0,
     ) -> None:
+        if kind != "arrive":
+            when = client.awake(when)
         heapq.heappush(self.events, (when, next(self.numbers), kind, client, sent_at))
 
     def _send(self, client: Client, now: float) -> None:
@@ -91,12 +104,25 @@ class World:
             if seconds > 0:
                 if now + seconds < client.planned or client.planned <= now:
                     client.planned = now + max(seconds, 1e-6)
-                    self._plan(client.planned, "look", client)
+                    late = self.chance.uniform(0, client.lateness) if client.lateness else 0.0
+                    self._plan(client.planned + late, "look", client)
                 return
             client.pacing.take(now)
             client.active += 1
             client.sent.append(now)
             self._plan(now + self._trip(), "arrive", client, now)
+
+
+def stalls(
+    chance: random.Random, apart: tuple[float, float], lengths: tuple[float, float], seconds: float
+) -> list[tuple[float, float]]:
+    """Draw stalls for so many seconds, from how far they are apart and how long they are."""
+    drawn, end = list[tuple[float, float]](), 0.0
+    while end < seconds:
+        start = end + chance.uniform(*apart)
+        end = start + chance.uniform(*lengths)
+        drawn.append((start, end))
+    return drawn
 
 
 def fairness(shares: Sequence[float]) -> float:

@@ -24,7 +24,7 @@ def connection(base_url: str = SANDBOX_URL, **options: Any) -> Connection:
 @pytest.mark.parametrize(
     ("base_url", "options", "limit", "obeys"),
     [
-        (SANDBOX_URL, {}, 297.0, True),
+        (SANDBOX_URL, {}, 298.0, True),
         (LIVE_URL, {}, None, True),
         ("http://127.0.0.1:8080", {}, None, True),
         (SANDBOX_URL, {"requests_per_second": 20}, 20, False),

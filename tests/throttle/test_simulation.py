@@ -7,7 +7,7 @@ import random
 import attrs
 import pytest
 
-from tests.throttle.simulation import KINDS, Client, World, fairness
+from tests.throttle.simulation import KINDS, Client, World, fairness, stalls
 from upvest_rebalancing.protocol.pacing import Pacing
 from upvest_rebalancing.sandbox.limits import Limit
 
@@ -71,7 +71,37 @@ def test_a_limit_that_was_told_is_used_without_refusals(kind: str, seed: int) ->
     world = World([client], server, (0.005, 0.02), random.Random(seed))
     world.run(20)
     assert client.count(429) == 0
-    assert client.count(200, 1, 20) > 0.97 * 300 * 19
+    assert client.count(200, 1, 20) > 0.98 * 300 * 19
+
+
+@EVERY_KIND
+@pytest.mark.parametrize(
+    ("lateness", "longest_stall", "least"),
+    [
+        (0.0, 0.0, 0.98),
+        (0.02, 0.0, 0.98),
+        (0.0, 0.02, 0.98),
+        (0.02, 0.02, 0.98),
+        (0.0, 0.05, 0.98),
+        (0.0, 0.1, 0.95),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_who_is_late_makes_up_for_it_and_never_goes_beyond_the_limit(
+    kind: str, lateness: float, longest_stall: float, least: float, seed: int
+) -> None:
+    chance = random.Random(seed)
+    client = Client(
+        Pacing(limit=300),
+        starts=0.37,
+        lateness=lateness,
+        stalls=stalls(chance, (0.1, 0.5), (longest_stall / 2, longest_stall), 20),
+    )
+    # No more than the margin lies between the shortest way and the longest.
+    World([client], KINDS[kind](300), (0.002, 0.011), chance).run(20)
+    assert client.count(429) == 0
+    assert client.count(200, 0.4, 8.4) > least * 300 * 8
+    assert client.count(200, 1, 20) > least * 300 * 19
 
 
 @EVERY_KIND

@@ -113,7 +113,7 @@ async def test_they_go_in_the_order_in_which_they_came() -> None:
     await scene.begin(*names)
     await scene.time.advance(3.1)
     assert scene.went == names
-    assert scene.went_at[-1] - scene.went_at[0] == pytest.approx(29 * 0.102 - 0.02)
+    assert scene.went_at[-1] - scene.went_at[0] == pytest.approx(29 * 0.1 * 1.01 / 0.995)
     await scene.end()
 
 
@@ -132,7 +132,7 @@ async def test_those_who_give_up_leave_their_instant_to_the_next() -> None:
     scene = Scene(concurrency=100, limit=10)
     await scene.begin("a", "b", "c", "d")
     await scene.cancel("b", "c")
-    await scene.time.advance(0.09)
+    await scene.time.advance(0.11)
     assert scene.went == ["a", "d"]
     await scene.end()
 
@@ -194,7 +194,7 @@ async def test_the_token_goes_first_and_needs_no_place() -> None:
     scene = Scene(concurrency=1, limit=10)
     await scene.begin("a", *(f"call {number}" for number in range(1000)))
     await scene.begin("token")
-    await scene.time.advance(0.09)
+    await scene.time.advance(0.11)
     # The one that holds the only place may be waiting for this very token.
     assert scene.went == ["a", "token"]
     await scene.finish("a")
@@ -246,9 +246,9 @@ async def test_a_limit_that_the_server_tells_counts_where_it_is_wanted() -> None
     deaf, listening = Scene(), Scene()
     listening.throttle.obeys_policies = True
     for scene in (deaf, listening):
-        scene.throttle.answered(200, sent_at=0.0, policy='"default";q=51;w=1')
+        scene.throttle.answered(200, sent_at=0.0, policy='"default";q=50;w=1')
     assert deaf.throttle.pacing.rate(0.0) > 1e9
-    assert listening.throttle.pacing.rate(0.0) == pytest.approx(50)
+    assert listening.throttle.pacing.rate(0.0) == pytest.approx(50, rel=0.02)
 
 
 async def test_closing_sends_all_away_and_leaves_nothing() -> None:
