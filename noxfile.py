@@ -1,4 +1,4 @@
-"""Sessions: tests, fire, lint, types, package. Pythons come from pyproject.toml."""
+"""Sessions: tests, fire, bench, lint, types, package. Pythons come from pyproject.toml."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ def fire(session: nox.Session) -> None:
     session.install("--editable", ".[cli,test]")
     env = {"FIRE_SCALE": "10"}
     session.run("pytest", "--numprocesses=auto", "tests/fire", *session.posargs, env=env)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against peers and limits, in under five minutes; takes `--write-readme`."""
+    session.install(".[cli,bench]")
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 _EXTRA = frozenset({"rich", "typer"})
 _MISSING = """\
@@ -14,25 +17,28 @@ The command line needs {name}, which is not installed. Install it with
 
     pip install 'upvest-rebalancing[cli]'
 """
-
-
 _INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line, and end the process with its exit status."""
-    _open_streams()
     try:
+        _open_streams()
         _run()
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     finally:
         _flush()
+        # CPython remembers a KeyboardInterrupt that went through exec(), which libraries call as
+        # they are imported, and with "python -m" ends by the signal, whoever caught it and whatever
+        # status was asked for. The next exec() makes it forget.
+        exec("")  # noqa: S102
 
 
 def _run() -> None:
     try:
-        from upvest_rebalancing.cli.app import app  # noqa: PLC0415 - typer may be missing
+        with _interrupted_at_once():
+            from upvest_rebalancing.cli.app import app  # noqa: PLC0415 - typer may be missing
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
         if name not in _EXTRA:
@@ -40,6 +46,28 @@ def _run() -> None:
         sys.stderr.write(_MISSING.format(name=name))
         sys.exit(2)
     app(prog_name="upvest-rebalancing")
+
+
+@contextlib.contextmanager
+def _interrupted_at_once() -> Iterator[None]:
+    """Let Ctrl-C end the process on the spot, while nothing has begun that must be cleaned up.
+
+    Imports would lose some of them: a `KeyboardInterrupt` that is raised in a callback of the
+    import system's own is printed there, and the command goes on.
+    """
+    # Whoever ignores the signal, as nohup does, or has a handler of their own, keeps that.
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(_: int, __: FrameType | None) -> None:
+    os._exit(_INTERRUPTED)
 
 
 def _open_streams() -> None:

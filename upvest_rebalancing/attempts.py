@@ -18,7 +18,7 @@ from upvest_rebalancing.throttle import Throttle
 from upvest_rebalancing.transport import RequestSigner, Transport, TransportError
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Call:
     """One logical call in progress.
 
@@ -41,7 +41,7 @@ class Call:
     is_corrected: bool = False
 
 
-@attrs.define(kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Result:
     """What one attempt brought: an answer, or what went wrong.
 
@@ -82,7 +82,7 @@ class Result:
         return self
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Attempter:
     """Make attempts, one at a time.
 

@@ -39,7 +39,7 @@ def new_nonce() -> str:
     return os.urandom(16).hex()
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class TokenSource:
     """Keep one token for any number of tasks, and fetch it once for all that wait.
 
@@ -115,7 +115,7 @@ class TokenSource:
             task.exception()
 
 
-@attrs.frozen(eq=False, kw_only=True)
+@attrs.frozen(eq=False, repr=False, kw_only=True)
 class BearerMiddleware:
     """Add the bearer token; renew it once where the server refuses it.
 
@@ -150,7 +150,7 @@ class BearerMiddleware:
         return await handler(request)
 
 
-@attrs.frozen(eq=False, kw_only=True)
+@attrs.frozen(eq=False, repr=False, kw_only=True)
 class SigningMiddleware:
     """Sign every request afresh, from the bytes that go out; it must be the innermost one.
 

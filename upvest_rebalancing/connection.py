@@ -19,7 +19,7 @@ from upvest_rebalancing.errors import (
 from upvest_rebalancing.failures import complete
 from upvest_rebalancing.models import Authentication, Execution, Page, TriggeredExecution
 from upvest_rebalancing.options import ClientOptions, Options
-from upvest_rebalancing.protocol import tokens
+from upvest_rebalancing.protocol import codec, tokens
 from upvest_rebalancing.protocol.clock import ServerClock
 from upvest_rebalancing.protocol.codec import Attempts
 from upvest_rebalancing.protocol.messages import Request, Response
@@ -47,6 +47,8 @@ class Connection:
 
     def __init__(self, settings: Settings, **options: Unpack[ClientOptions]) -> None:
         checked = Options.of(options)
+        codec.prepare()
+        tokens.prepare()
         self.settings = settings
         self.clock, self.now, self.jitter = checked.clock, checked.now, checked.jitter
         self._is_open = False

@@ -14,7 +14,7 @@ from typing import Self
 import attrs
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Deadline:
     """A ``with`` block of one task that ends in time; see `Deadlines.within`."""
 
@@ -51,7 +51,7 @@ class Deadline:
         self._task.cancel()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Deadlines:
     """Keep the deadlines of all attempts of one client, on one event loop.
 

@@ -101,6 +101,8 @@ def _rebuild(cls: type[RebalancingError], fields: Mapping[str, Any]) -> Rebalanc
 def _error(cls: type[_Error]) -> type[_Error]:
     # Errors are compared by identity; slots are left out because BaseException has a __dict__
     # anyway; auto_exc would put every field into args, which logging tools print.
+    # A class that adds no field goes without: it inherits all of this, and attrs would spend on
+    # each import of this package the time to write the same methods again.
     return attrs.define(cls, slots=False, eq=False, kw_only=True, repr=False, auto_exc=False)
 
 
@@ -144,12 +146,10 @@ class ConfigurationError(RebalancingError):
     problems: tuple[str, ...] = ()
 
 
-@_error
 class KeyLoadError(ConfigurationError):
     """The private key can't be used: the message says why."""
 
 
-@_error
 class InvalidRequestError(RebalancingError, ValueError):
     """An argument was refused before anything was sent; the message says what would be right."""
 
@@ -201,17 +201,14 @@ class RequestError(RebalancingError):
         return any(attempt.may_have_been_executed for attempt in self.attempts)
 
 
-@_error
 class NotSentError(RequestError):
     """No attempt reached the server: refused, unresolved, no TLS, no connection in time."""
 
 
-@_error
 class ClientClosedError(NotSentError):
     """The client was used before ``async with`` entered or after it left, or closed meanwhile."""
 
 
-@_error
 class DeadlineExceededError(NotSentError):
     """The deadline over all attempts passed before anything was sent."""
 
@@ -248,7 +245,6 @@ class ScopeError(TokenError):
     granted: tuple[str, ...] = ()
 
 
-@_error
 class OutcomeUnknownError(RequestError):
     """The request was sent, or a part of it, and no complete answer came back.
 
@@ -272,12 +268,10 @@ class AnsweredError(RequestError):
     body: str = ""
 
 
-@_error
 class InvalidAnswerError(AnsweredError):
     """The answer has a success status and a body that can't be read as the specification has it."""
 
 
-@_error
 class AnswerTooLargeError(AnsweredError):
     """The answer is larger, after decompression, than the limit that was set."""
 
@@ -315,72 +309,58 @@ class APIError(AnsweredError):
     retry_after: float | None = None
 
 
-@_error
 class BadRequestError(APIError):
     """400: a malformed parameter or object."""
 
 
-@_error
 class UnauthorizedError(APIError):
     """401: the caller has not been authenticated; a signature or a token was refused."""
 
 
-@_error
 class ForbiddenError(APIError):
     """403: the caller is known but may not do this; a scope is missing, for example."""
 
 
-@_error
 class NotFoundError(APIError):
     """404: the resource does not exist."""
 
 
-@_error
 class MethodNotAllowedError(APIError):
     """405: the resource does not have this method."""
 
 
-@_error
 class NotAcceptableError(APIError):
     """406: the ``accept`` header asks for what the server does not have."""
 
 
-@_error
 class ConflictError(APIError):
     """409: the request conflicts with another; an idempotency key used for another body."""
 
 
-@_error
 class UnprocessableEntityError(APIError):
     """422: the request is well-formed and can't be carried out."""
 
 
-@_error
 class TooManyRequestsError(APIError):
     """429: the quota for the time period is used up, and stayed so over every attempt."""
 
 
-@_error
 class ServerError(APIError):
     """Any 5xx: the server or a proxy before it failed."""
 
 
-@_error
 class InternalServerError(ServerError):
     """500: the service met an unexpected error."""
 
 
-@_error
 class BadGatewayError(ServerError):
     """502: a gateway got no usable answer from the service."""
 
 
-@_error
 class ServiceUnavailableError(ServerError):
     """503: the service can't be reached at this time."""
 
 
-@_error
 class GatewayTimeoutError(ServerError):
     """504: the service did not answer its gateway in time."""
 

@@ -97,7 +97,7 @@ class ListOrder(OpenEnum):
     DESC = "DESC"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(eq=False, repr=False, kw_only=True)
 class FromJSON:
     """What was read from JSON, and keeps it as it came.
 

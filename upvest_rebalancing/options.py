@@ -79,7 +79,7 @@ def full_jitter(longest: float) -> float:
     return random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(eq=False, repr=False, kw_only=True)
 class Options:
     """Checked options; see `ClientOptions` for their meaning."""
 

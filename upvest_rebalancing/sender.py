@@ -45,7 +45,7 @@ _WARNINGS: Final = 5
 """Jumps of the clock that are warned of; a clock that never stops jumping must not fill a log."""
 
 
-@attrs.define(kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Answer:
     """A success, and what it took.
 
@@ -60,7 +60,7 @@ class Answer:
     sent_at: float
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Sender:
     """Send requests until they are answered, or until there is a reason to give up.
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final, Self
 
 import attrs
-from dotenv import dotenv_values
 
 from upvest_rebalancing.errors import ConfigurationError, KeyLoadError
 from upvest_rebalancing.identity import (
@@ -159,6 +158,8 @@ def _read(
     if env_file is not None:
         path = Path(env_file)
         if path.is_file():
+            from dotenv import dotenv_values  # noqa: PLC0415 - most deployments have no such file
+
             try:
                 found |= {n: v for n, v in dotenv_values(path).items() if v is not None}
             except (OSError, UnicodeDecodeError) as error:

@@ -27,7 +27,7 @@ class Statistics:
     answers: Mapping[int, int] = attrs.field(factory=dict)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Counts:
     """The same numbers while they change; see `Statistics`."""
 

@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 
@@ -26,6 +26,10 @@ class Timer(Protocol):
         """Call it off."""
 
 
+PER_TURN: Final = 16
+"""Requests that one turn of the event loop admits: to begin one takes it about 0.1 ms, and whatever
+else runs on the loop must have its turn before a hundred of them are begun."""
+
 Schedule: TypeAlias = Callable[[float, Callable[[], None]], Timer]
 """Take seconds and a callback, and call it back after them."""
 
@@ -38,7 +42,7 @@ def call_later(seconds: float, callback: Callable[[], None]) -> Timer:
     return asyncio.get_running_loop().call_later(seconds, callback)
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Throttle:
     """Admit requests one by one, in the order in which they asked.
 
@@ -63,6 +67,7 @@ class Throttle:
     _timer: Timer | None = attrs.field(default=None, init=False)
     _timer_at: float = attrs.field(default=0.0, init=False)
     _is_closed: bool = attrs.field(default=False, init=False)
+    _left_in_turn: int = attrs.field(default=PER_TURN, init=False)
 
     @property
     def active(self) -> int:
@@ -93,13 +98,20 @@ class Throttle:
         Returns:
             Whether it was taken; whoever took one gives it back by `leave`.
         """
-        if self._is_closed or self._calls or self._urgent or self._active >= self.concurrency:
+        if (
+            self._is_closed
+            or self._calls
+            or self._urgent
+            or self._active >= self.concurrency
+            or not self._left_in_turn
+        ):
             return False
         now = self.clock()
         if self.pacing.delay(now) > 0:
             return False
         self.pacing.take(now)
         self._active += 1
+        self._count()
         return True
 
     async def enter(self) -> None:
@@ -152,6 +164,8 @@ class Throttle:
     def open(self) -> None:
         """Admit again after `close`."""
         self._is_closed = False
+        # The event loop may be another one, and the turn of the old one never ended.
+        self._left_in_turn = PER_TURN
 
     def close(self) -> None:
         """Send all that wait away, leave no timer behind, and admit nobody from now on."""
@@ -190,7 +204,7 @@ class Throttle:
 
     def _let_go(self) -> None:
         """Admit all that may go now, and set the timer for the one that is next."""
-        while (line := self._next_line()) is not None:
+        while self._left_in_turn and (line := self._next_line()) is not None:
             now = self.clock()
             seconds = self.pacing.delay(now)
             if seconds > 0:
@@ -202,7 +216,20 @@ class Throttle:
             if line is self._calls:
                 self._active += 1
             waiter.set_result(self.pacing.take(now))
-        self._stop_timer()
+            self._count()
+        if self._left_in_turn:
+            self._stop_timer()
+
+    def _count(self) -> None:
+        self._left_in_turn -= 1
+        if self._left_in_turn == PER_TURN // 2:
+            # Not at the first of each turn: a turn that admits one needs no end.
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+
+    def _begin_turn(self) -> None:
+        self._left_in_turn = PER_TURN
+        if self._calls or self._urgent:
+            self._let_go()
 
     def _wake_at(self, now: float, seconds: float) -> None:
         if self._timer is not None:

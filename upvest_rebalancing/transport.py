@@ -43,7 +43,7 @@ class TransportError(Exception):
         self.is_passing = is_passing
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Failure:
     """What an exception of aiohttp's means.
 
@@ -143,7 +143,7 @@ def payload(body: bytes) -> bytes | io.BytesIO:
     return io.BytesIO(body) if len(body) > LARGE_BODY else body
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Transport:
     """Carry requests to one API over an aiohttp session.
 

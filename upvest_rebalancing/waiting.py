@@ -37,7 +37,7 @@ A list of 100 pages is read whole at every 13th look, so that a look costs 9 req
 """
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Watch:
     """What is known of an execution's orders after each look at them, until all are final.
 

@@ -27,7 +27,7 @@ READ_AHEAD: Final = 4
 """Pages read at once: four pages of 1000 orders take about 10 MB, and keep one core decoding."""
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class OrderWalk:
     """An execution's orders, each once, read page by page while one iterates.
 
@@ -95,7 +95,7 @@ class OrderWalk:
         return self._walk.largest_page
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Pages:
     _walk: Walk
     _read: Callable[[int, int], Awaitable[Page]]
@@ -142,11 +142,13 @@ class _Pages:
             first = self._walk.verdict.pages == 0
             fresh = self._walk.take(answer.meta, answer.data)
             if fresh or first:
-                self._ready.append(attrs.evolve(answer, data=tuple(fresh)))
+                has_stale = len(fresh) < len(answer.data)
+                page = attrs.evolve(answer, data=tuple(fresh)) if has_stale else answer
+                self._ready.append(page)
         self._window = min(self._window + 1, self._read_ahead)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Orders:
     _pages: AsyncIterator[Page]
     _waiting: deque[ExecutionOrder] = attrs.field(factory=deque, init=False)

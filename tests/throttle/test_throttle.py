@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.throttle.virtual import FakeTime, run, settle
 from upvest_rebalancing.errors import ClientClosedError
 from upvest_rebalancing.protocol.pacing import Pacing
-from upvest_rebalancing.throttle import Throttle
+from upvest_rebalancing.throttle import PER_TURN, Throttle
 
 
 @attrs.define(eq=False)
@@ -97,6 +97,49 @@ async def test_without_a_limit_no_timer_is_set_and_nobody_waits() -> None:
         async with scene.throttle.admit():
             scene.throttle.answered(200, sent_at=scene.time.now)
     assert scene.time.scheduled == 0
+
+
+async def test_a_turn_of_the_loop_admits_a_few_and_the_next_ones_the_others() -> None:
+    scene = Scene(concurrency=100)
+    turns: list[int] = []
+
+    async def call() -> None:
+        throttle = scene.throttle
+        if not throttle.enter_now():
+            await throttle.enter()
+        turns[-1] += 1
+        throttle.leave()
+
+    tasks = [asyncio.create_task(call()) for _ in range(5 * PER_TURN)]
+    while not all(task.done() for task in tasks):
+        turns.append(0)
+        await asyncio.sleep(0)
+    assert sum(turns) == len(tasks)
+    assert max(turns) <= PER_TURN
+    assert scene.is_empty()
+
+
+async def test_one_after_the_other_they_need_no_turns_of_their_own() -> None:
+    scene = Scene(concurrency=1)
+    for _ in range(10 * PER_TURN):
+        assert scene.throttle.enter_now()
+        scene.throttle.leave()
+        await asyncio.sleep(0)
+
+
+def test_a_throttle_that_is_opened_on_another_loop_begins_anew() -> None:
+    scene = Scene(concurrency=100)
+
+    async def use_up() -> None:
+        for _ in range(PER_TURN):
+            assert scene.throttle.enter_now()
+            scene.throttle.leave()
+        assert not scene.throttle.enter_now()
+
+    for _ in range(3):
+        scene.throttle.open()
+        asyncio.run(use_up())
+        scene.throttle.close()
 
 
 async def test_a_place_is_given_back_after_an_error() -> None:

@@ -14,7 +14,7 @@ from upvest_rebalancing.client import RebalancingClient
 from upvest_rebalancing.errors import InvalidRequestError
 from upvest_rebalancing.options import Options
 from upvest_rebalancing.protocol.keys import ED25519, P521
-from upvest_rebalancing.signing import MOST_THREADS, KeyWorker, SigningThreads, threads_for
+from upvest_rebalancing.signing import AHEAD, KeyWorker, SigningThreads, threads_for
 
 
 class Key:
@@ -30,7 +30,7 @@ class Key:
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "cores", "threads"), [(P521, 2, 2), (P521, 8, 2), (P521, 1, 0), (ED25519, 8, 0)]
+    ("algorithm", "cores", "threads"), [(P521, 2, 1), (P521, 8, 1), (P521, 1, 0), (ED25519, 8, 0)]
 )
 def test_how_many_threads(
     algorithm: str, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
@@ -55,15 +55,75 @@ async def test_on_the_loop() -> None:
 
 async def test_beside_the_loop() -> None:
     key = Key()
-    worker = KeyWorker(key, MOST_THREADS)
-    data = [str(number).encode() for number in range(50)]
-    assert await asyncio.gather(*map(worker.sign, data)) == [one[::-1] for one in data]
+    worker = KeyWorker(key, 2)
+    for _ in range(10):
+        assert await worker.sign(b"abc") == b"cba"
     used = set(key.threads)
     assert threading.current_thread() not in used
-    assert 1 <= len(used) <= MOST_THREADS
+    assert 1 <= len(used) <= 2
     worker.close()
     for thread in used:
         await asyncio.to_thread(thread.join, 10)
+        assert not thread.is_alive()
+
+
+async def test_the_loop_lends_a_hand_once_in_each_of_its_turns() -> None:
+    class Slow(Key):
+        """Its threads wait until the loop has done what it does by itself."""
+
+        may_go = threading.Event()
+
+        def sign(self, data: bytes) -> bytes:
+            if threading.current_thread() is not threading.main_thread():
+                assert self.may_go.wait(30)
+            return super().sign(data)
+
+    key = Slow()
+    worker = KeyWorker(key, 1)
+    tasks = [asyncio.create_task(worker.sign(bytes([n, 0]))) for n in range(20)]
+    by_loop = 0
+    for _ in range(40):
+        before = len(key.threads)
+        await asyncio.sleep(0)
+        by_loop = len(key.threads)
+        assert by_loop - before <= 1
+    # So many are left for the thread, which may have taken one already.
+    assert 20 - 1 - AHEAD <= by_loop <= 20 - AHEAD
+    key.may_go.set()
+    assert await asyncio.gather(*tasks) == [bytes([0, n]) for n in range(20)]
+    worker.close()
+
+
+async def test_many_signatures_at_once_are_each_their_own() -> None:
+    worker = KeyWorker(Key(), 2)
+    for _ in range(20):
+        data = [str(number).encode() for number in range(50)]
+        assert await asyncio.gather(*map(worker.sign, data)) == [one[::-1] for one in data]
+    worker.close()
+
+
+async def test_what_was_asked_for_before_the_end_is_signed() -> None:
+    worker = KeyWorker(Key(), 1)
+    tasks = [asyncio.create_task(worker.sign(bytes([n, 0]))) for n in range(20)]
+    await asyncio.sleep(0)
+    worker.close()
+    assert await asyncio.gather(*tasks) == [bytes([0, n]) for n in range(20)]
+
+
+def test_a_loop_that_is_gone_keeps_no_thread() -> None:
+    key = Key()
+
+    async def begin() -> None:
+        worker = KeyWorker(key, 1)
+        await worker.sign(b"ab")
+        waiting = asyncio.ensure_future(worker.sign(b"cd"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        worker.close()
+
+    asyncio.run(begin())
+    for thread in set(key.threads):
+        thread.join(10)
         assert not thread.is_alive()
 
 

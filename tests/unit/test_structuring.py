@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upvest_rebalancing.models import ExecutionOrder, FromJSON
-from upvest_rebalancing.protocol.structuring import (
+from upvest_rebalancing.protocol.bodies import (
     ExecutionBody,
     NotAsSpecifiedError,
     PageBody,
     TriggerBody,
-    structure,
 )
+from upvest_rebalancing.protocol.structuring import structure
 
 ID = "735381ce-8380-4b07-9e42-97e2b6d3643e"
 TIME = "2022-09-28T09:14:02.50Z"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.walking.lists import MovingList, Reader, order
 from upvest_rebalancing.errors import NotSentError, RequestError
-from upvest_rebalancing.models import ExecutionOrder
+from upvest_rebalancing.models import ExecutionOrder, Page
 from upvest_rebalancing.walking import READ_AHEAD, OrderWalk
 
 
@@ -99,6 +99,20 @@ async def test_pages_have_their_new_orders_only() -> None:
     reader = Reader(MovingList.of(25, ignores_offset=True))
     pages = [page async for page in walk_over(reader).pages()]
     assert [len(page.data) for page in pages] == [10]
+
+
+async def test_a_page_that_is_all_new_is_handed_on_as_it_came() -> None:
+    answers: list[Page] = []
+
+    class Keeping(Reader):
+        async def __call__(self, offset: int, limit: int) -> Page:
+            answers.append(await super().__call__(offset, limit))
+            return answers[-1]
+
+    walk = walk_over(Keeping(MovingList.of(25)), read_ahead=1)
+    pages = [page async for page in walk.pages()]
+    assert [len(page.data) for page in pages] == [10, 10, 5]
+    assert all(page is answer for page, answer in zip(pages, answers, strict=True))
 
 
 async def test_every_iteration_is_a_walk_of_its_own() -> None:

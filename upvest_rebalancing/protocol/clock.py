@@ -29,7 +29,7 @@ FARTHEST: Final = 7 * 86_400.0
 _DATE_RESOLUTION: Final = 1.0
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ServerClock:
     """Keep the best estimate of the server's time.
 

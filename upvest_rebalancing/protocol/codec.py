@@ -22,16 +22,15 @@ from upvest_rebalancing.errors import (
     error_class,
 )
 from upvest_rebalancing.models import Execution, Page, TriggeredExecution
-from upvest_rebalancing.protocol.messages import Response
-from upvest_rebalancing.protocol.redaction import LONGEST, shown
-from upvest_rebalancing.protocol.retries import parse_http_date, parse_retry_after
-from upvest_rebalancing.protocol.structuring import (
+from upvest_rebalancing.protocol.bodies import (
     ExecutionBody,
     NotAsSpecifiedError,
     PageBody,
     TriggerBody,
-    structure,
 )
+from upvest_rebalancing.protocol.messages import Response
+from upvest_rebalancing.protocol.redaction import LONGEST, shown
+from upvest_rebalancing.protocol.retries import parse_http_date, parse_retry_after
 
 SHOWN_BODY: Final = 500
 """Characters of a body that an error shows."""
@@ -42,6 +41,15 @@ _JSON: Final = "application/json"
 Attempts: TypeAlias = tuple[Attempt, ...]
 
 _Body = TypeVar("_Body", bound=attrs.AttrsInstance)
+
+
+def prepare() -> None:
+    """Import cattrs and msgspec, and build what reads answers.
+
+    Both are large, and importing this package should not take long; but an event loop should not
+    stand still in the midst of the first answers either. So who makes a client calls this.
+    """
+    import upvest_rebalancing.protocol.structuring  # noqa: F401, PLC0415 - for that reason
 
 
 def decode_trigger(
@@ -202,6 +210,8 @@ def _check_content_type(response: Response) -> None:
 
 
 def _structure(response: Response, cls: type[_Body]) -> _Body:
+    from upvest_rebalancing.protocol.structuring import structure  # noqa: PLC0415 - see prepare
+
     _check_content_type(response)
     try:
         return structure(response.body, cls)

@@ -1,17 +1,19 @@
-"""Load a private key and sign with it: the one place that imports cryptography."""
+"""Load a private key and sign with it: the one place that imports cryptography.
+
+It does so when the first key is loaded: no other library takes as long to import.
+"""
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP521R1, EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.hashes import SHA512
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from upvest_rebalancing.errors import KeyLoadError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 P521: Final = "ecdsa-p521-sha512"
 ED25519: Final = "ed25519"
@@ -37,11 +39,12 @@ class P521Key:
     """An ECDSA key on the curve P-521, signing with SHA-512."""
 
     _key: EllipticCurvePrivateKey
+    _scheme: ECDSA
     algorithm: str = attrs.field(default=P521, init=False)
 
     def sign(self, data: bytes) -> bytes:
         """Sign bytes; the signature is in DER."""
-        return self._key.sign(data, _ECDSA_SHA512)
+        return self._key.sign(data, self._scheme)
 
     def __repr__(self) -> str:
         return f"<private key, {self.algorithm}>"
@@ -62,9 +65,6 @@ class Ed25519Key:
         return f"<private key, {self.algorithm}>"
 
 
-_ECDSA_SHA512 = ECDSA(SHA512())
-
-
 def load_private_key(pem: bytes | str, passphrase: bytes | str | None = None) -> SigningKey:
     """Load a private key from PEM.
 
@@ -82,6 +82,10 @@ def load_private_key(pem: bytes | str, passphrase: bytes | str | None = None) ->
         KeyLoadError: No key, a public key, another curve or kind, a missing or a wrong passphrase,
             or damaged PEM; the message says which.
     """
+    from cryptography import exceptions  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519  # noqa: PLC0415
+
     pem = pem.encode() if isinstance(pem, str) else pem
     passphrase = passphrase.encode() if isinstance(passphrase, str) else passphrase
     _refuse_what_is_no_private_key(pem)
@@ -89,8 +93,8 @@ def load_private_key(pem: bytes | str, passphrase: bytes | str | None = None) ->
     if encrypted and not passphrase:
         raise _error("the private key is encrypted and no passphrase is given")
     try:
-        key = load_pem_private_key(pem, passphrase if encrypted else None)
-    except UnsupportedAlgorithm:
+        key = serialization.load_pem_private_key(pem, passphrase if encrypted else None)
+    except exceptions.UnsupportedAlgorithm:
         text = "the private key is on a curve, or encrypted in a way, that is not supported"
         raise _error(text) from None
     except (ValueError, TypeError):
@@ -100,11 +104,11 @@ def load_private_key(pem: bytes | str, passphrase: bytes | str | None = None) ->
             text = "the private key can't be decrypted: the passphrase is wrong, or the PEM damaged"
             raise _error(text) from None
         raise _error(f"the PEM is damaged; {_WHAT_IS_RIGHT}") from None
-    if isinstance(key, Ed25519PrivateKey):
+    if isinstance(key, ed25519.Ed25519PrivateKey):
         return Ed25519Key(key)
-    if isinstance(key, EllipticCurvePrivateKey):
-        if isinstance(key.curve, SECP521R1):
-            return P521Key(key)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        if isinstance(key.curve, ec.SECP521R1):
+            return P521Key(key, ec.ECDSA(hashes.SHA512()))
         raise _error(f"the private key is on the curve {key.curve.name}; {_WHAT_IS_RIGHT}")
     kind = type(key).__name__.removesuffix("PrivateKey").strip("_")
     raise _error(f"the private key is of the kind {kind}; {_WHAT_IS_RIGHT}")

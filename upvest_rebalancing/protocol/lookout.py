@@ -27,7 +27,7 @@ RUNS: Final = 100
 """Kinds of pages that are remembered, by their statuses; a sorted list has but a few."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Search:
     """Look for an order that is open: read at `offset`, hand the page to `take`.
 
@@ -83,7 +83,7 @@ class Search:
             self.high = self.low
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Layout:
     """Learn from a reading of the whole list how its statuses are sorted."""
 

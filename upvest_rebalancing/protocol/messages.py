@@ -9,7 +9,7 @@ import attrs
 from upvest_rebalancing.protocol.redaction import shown_id
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(eq=False, repr=False, kw_only=True)
 class Request:
     """One logical call, before it is signed; every attempt of the call sends these bytes.
 
@@ -35,7 +35,7 @@ class Request:
         return self.method in {"GET", "HEAD", "OPTIONS"}
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(eq=False, repr=False, kw_only=True)
 class Response:
     """An answer that was read to its end.
 

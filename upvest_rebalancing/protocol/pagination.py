@@ -25,6 +25,7 @@ from typing import Final
 import attrs
 
 from upvest_rebalancing.models import ExecutionOrder, PageMeta, WalkVerdict
+from upvest_rebalancing.protocol.seen import ID_SIZE, Marked, Seen
 
 BARREN_PAGES: Final = 2
 """Pages in a row without a row that is new to the pass, after which the pass is over."""
@@ -39,7 +40,7 @@ ALLOWED_PASSES: Final = 3
 """Times that a walk may read the pages which its list had at the first answer."""
 
 CREDIBLE_TOTAL: Final = 2_000_000
-"""Orders that a first answer's total is believed to promise when the pages are allotted."""
+"""Orders that a total is believed to promise when pages and memory are allotted."""
 
 LAST_OFFSET: Final = 2**31 - 1
 """The largest offset: the specification has it as an int32."""
@@ -50,7 +51,7 @@ _MOVED_FROM = "orders moved, so that some may have left what lies from offset {s
 _NOTHING_NEW = "the list's total can't be relied on, and a whole pass brought nothing new"
 
 
-@attrs.define(kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Walk:
     """Lead one walk: read where `plan` says, hand the pages to `take` in that order.
 
@@ -69,9 +70,7 @@ class Walk:
     offset: int | None = attrs.field(init=False)
     _reason: str = attrs.field(default="", init=False)
     _complete: bool = attrs.field(default=False, init=False)
-    # Each id, as a whole number of 128 bits, with the pass that saw it last: half of what a set
-    # for the walk and one for the pass would take.
-    _seen: dict[int, int] = attrs.field(factory=dict, init=False)
+    _seen: Seen = attrs.field(factory=Seen, init=False)
     _pages: int = attrs.field(default=0, init=False)
     _repeats: int = attrs.field(default=0, init=False)
     _step: int = attrs.field(default=0, init=False)
@@ -131,13 +130,14 @@ class Walk:
         """
         if self.offset is None:
             raise RuntimeError("the walk is over")
-        in_pass = self._in_pass
-        fresh = self._sift(rows)
-        is_barren = self._in_pass == in_pass
+        self._seen.expected = max(0, min(meta.total_count, CREDIBLE_TOTAL) - self.start)
+        marked = self._seen.mark([row.id.int.to_bytes(ID_SIZE, "big") for row in rows])
+        fresh = self._sift(rows, marked)
+        is_barren = not marked.gained
         self._barren_pages = self._barren_pages + 1 if is_barren else 0
         # To read a row twice is harmless and to skip one is not: rows that a page repeats, or has
         # beyond its limit, may have no place of their own in the list.
-        places = min(len({row.id.int for row in rows}), self.page_size)
+        places = min(marked.distinct, self.page_size)
         asked = min(self.page_size, meta.limit) if meta.limit > 0 else self.page_size
         is_short = len(rows) < min(asked, self._step)
         # A server that does not go beyond its last page gives that again, but no shorter one.
@@ -154,24 +154,13 @@ class Walk:
         """Count pages that were read ahead and turned out to be of no use."""
         self._wasted += pages
 
-    def _sift(self, rows: Sequence[ExecutionOrder]) -> list[ExecutionOrder]:
-        fresh: list[ExecutionOrder] = []
-        on_page: dict[int, ExecutionOrder] = {}
-        for row in rows:
-            on_page.setdefault(row.id.int, row)
-        self._repeats += len(rows) - len(on_page)
-        for key, row in on_page.items():
-            seen_in = self._seen.get(key)
-            if seen_in is None:
-                fresh.append(row)
-            else:
-                self._repeats += 1
-            if seen_in == self._pass:
-                self._has_slipped = True
-            else:
-                self._seen[key] = self._pass
-                self._in_pass += 1
+    def _sift(self, rows: Sequence[ExecutionOrder], marked: Marked) -> list[ExecutionOrder]:
+        stale = set(marked.stale)
+        fresh = [row for place, row in enumerate(rows) if place not in stale] if stale else [*rows]
+        self._repeats += len(marked.stale)
+        self._in_pass += marked.gained
         self._found_in_pass += len(fresh)
+        self._has_slipped |= marked.gained < marked.distinct
         self._has_moved |= self._has_slipped or (self._pass > 1 and bool(fresh))
         return fresh
 
@@ -210,6 +199,7 @@ class Walk:
         else:
             self.offset = self.start
             self._pass += 1
+            self._seen.begin_pass()
             self._in_pass = self._found_in_pass = self._barren_pages = self._pages_in_pass = 0
             self._is_doubtful = self._has_slipped = False
 

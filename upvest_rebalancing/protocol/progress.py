@@ -34,7 +34,7 @@ AGREEING_FOR: Final = 30.0
 _UNPROVEN: Final = "readings agree that no more is to be seen, but not that it is all: "
 
 
-@attrs.define(kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Progress:
     """Keep the latest of what was read of each order.
 

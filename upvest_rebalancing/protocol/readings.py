@@ -67,7 +67,7 @@ class Snapshot(Sequence[ExecutionOrder]):
         return tuple, (self._together,)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Readings:
     """The latest reading of each order.
 

@@ -5,7 +5,6 @@ A server or a proxy may echo a request in its error page; what it echoes must no
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -109,7 +108,10 @@ def shown_id(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def _notations(secret: str) -> set[str]:
-    found = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret)}
+    # Most processes never get here, and this brings a table of all of HTML's names along.
+    from html import escape  # noqa: PLC0415
+
+    found = {secret, quote(secret, safe=""), quote_plus(secret), escape(secret)}
     found.add(json.dumps(secret)[1:-1])
     # A secret of a few characters would blot out half of any text, and is none.
     return {notation for notation in found if len(notation) >= SHORTEST}

@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import attrs
-import backoff
 
 from upvest_rebalancing.errors import AttemptOutcome
 
@@ -109,6 +108,8 @@ def pause(policy: RetryPolicy, attempt: int, retry_after: float | None, jitter: 
     Returns:
         Seconds.
     """
+    import backoff  # noqa: PLC0415 - most processes never come to a retry
+
     waits = backoff.expo(base=2, factor=policy.base, max_value=policy.cap)
     # The generator's first value is None: it waits to be sent the previous outcome.
     longest = next(itertools.islice(waits, attempt, None))
@@ -195,7 +196,7 @@ def parse_http_date(value: str | None) -> datetime | None:
 
 
 # What is set once is checked once; every success sets `tokens`.
-@attrs.define(on_setattr=attrs.setters.NO_OP)
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
 class RetryBudget:
     """Keep a client's retries in proportion to its successes.
 

@@ -1,4 +1,7 @@
-"""Ask for an access token and read the answer (RFC 6749, section 4.4); authlib writes the form."""
+"""Ask for an access token and read the answer (RFC 6749, section 4.4); authlib writes the form.
+
+Authlib takes forty modules to write one, so it is not imported together with this package.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
-from authlib.oauth2.auth import ClientAuth
-from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
 from upvest_rebalancing.errors import ScopeError, TokenError
 from upvest_rebalancing.protocol.endpoints import API_VERSION, TOKEN_PATH
@@ -60,8 +61,16 @@ def needs_refresh(token: Token | None, now: float) -> bool:
     return token is None or now >= token.refresh_at
 
 
+def prepare() -> None:
+    """Import authlib; who makes a client calls this, as `codec.prepare` and for its reasons."""
+    import authlib.oauth2.auth  # noqa: F401, PLC0415 - see there
+
+
 def token_request(*, client_id: str, client_secret: str, scopes: Iterable[str]) -> Request:
     """Build the request for a token; it is signed like any other, but carries no bearer."""
+    from authlib.oauth2.auth import ClientAuth  # noqa: PLC0415 - see prepare
+    from authlib.oauth2.rfc6749.parameters import prepare_token_request  # noqa: PLC0415
+
     body = prepare_token_request("client_credentials", scope=list(scopes))
     auth = ClientAuth(client_id, client_secret, "client_secret_post")
     _, _, body = auth.prepare("POST", TOKEN_PATH, {}, body)

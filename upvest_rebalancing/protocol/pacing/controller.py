@@ -42,7 +42,7 @@ class Reservation(NamedTuple):
 _FREE: Final = Reservation()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(eq=False, repr=False, kw_only=True)
 class _Curve:
     """The rate by the seconds since a cut: up to the peak, flat there, and on (RFC 9438, 4.2).
 
@@ -60,7 +60,7 @@ class _Curve:
         return self.peak + bend * past**3
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Pacing:
     """Say when the next request may go, and learn from every answer.
 

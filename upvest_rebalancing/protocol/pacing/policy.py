@@ -18,7 +18,7 @@ def _fraction(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
         raise ValueError(f"{attribute.name} must be between 0 and 1, not {value!r}")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(eq=False, repr=False, kw_only=True)
 class PacingPolicy:
     """How a client spaces its requests, and what it does after a refusal.
 

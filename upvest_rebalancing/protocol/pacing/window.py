@@ -8,7 +8,7 @@ from collections import deque
 import attrs
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Window:
     """When the latest requests went, and when there is room for one more.
 

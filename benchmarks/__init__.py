@@ -1,0 +1,1 @@
+"""Benchmarks: this package against its peers and against the physical limit."""

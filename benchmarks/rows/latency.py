@@ -1,0 +1,67 @@
+"""Walking 100,000 orders where each answer takes 50 ms to come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from benchmarks import pages
+from benchmarks.fixtures import Key, bare_session
+from benchmarks.loopback import Loopback
+from benchmarks.measuring import Contender, compete
+from benchmarks.results import TIMES, Check, Goal, Row, duration
+from benchmarks.walkers import walk_bare, walk_orders
+from upvest_rebalancing.walking import READ_AHEAD
+
+TOTAL: Final = 100_000
+LATENCY: Final = 0.05
+
+_OURS: Final = "ours, order by order"
+_REQUEST: Final = "one bare aiohttp GET of a page"
+
+
+def measure(seconds: float) -> Sequence[Row]:
+    """Measure the walk, and the latency of one request in between."""
+    return [asyncio.run(_measure(seconds))]
+
+
+async def _measure(seconds: float) -> Row:
+    with Loopback(latency=LATENCY) as server:
+        async with Key.p521().client(server.url) as client, bare_session() as session:
+            some = partial(walk_bare, session, server.url, len, 1, 5 * pages.PAGE_SIZE)
+
+            async def walk() -> int:
+                await walk_orders(client, TOTAL)
+                return 1
+
+            async def requests() -> int:
+                await some()
+                return 5
+
+            contenders = [Contender(_OURS, walk, "walk"), Contender(_REQUEST, requests)]
+            figures = await compete(contenders, seconds=seconds, server=server)
+    ours, request = figures[_OURS], figures[_REQUEST]
+    count = TOTAL // pages.PAGE_SIZE
+    limit = request.wall * count / READ_AHEAD
+    return Row(
+        name="walking 100,000 orders with 50 ms of latency",
+        checks=[
+            Check(
+                measured=duration(ours.wall),
+                against=f"{duration(limit)}: {duration(request.wall)} {TIMES} {count} pages / "
+                f"{READ_AHEAD} at once",
+                value=ours.wall / limit,
+                goal=Goal("at most", 1.3),
+            )
+        ],
+        figures=list(figures.values()),
+        notes=[
+            (
+                f"The first page is read alone, as it tells how long the list is: that alone makes "
+                f"the ratio at least {(1 + (count - 1) / READ_AHEAD) / (count / READ_AHEAD):.2f}. "
+                f"Of the walk, {duration(ours.cpu)} are processor time."
+            )
+        ],
+    )
