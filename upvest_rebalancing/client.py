@@ -205,7 +205,7 @@ class RebalancingClient:
             end_date: Only orders up until this date (UTC).
             sort: The field to sort by; ``status``, the only one, is the server's default.
             order: The direction; ``ASC``, the only one, is the server's default.
-            read_ahead: Pages read at once; as many are held in memory at the most.
+            read_ahead: Pages fetched at once; as many are held in memory at the most.
 
         Returns:
             The walk: ``async for`` over it, over its `pages`, or ask for its `total`.
@@ -230,8 +230,10 @@ class RebalancingClient:
             order=order,
         )
         build(offset=offset, limit=page_size)
+        connection = self._connection
         return OrderWalk(
-            read=functools.partial(self._read, build),
+            fetch=lambda offset, limit: connection.fetch(build(offset=offset, limit=limit)),
+            read=lambda answer: connection.read(answer, codec.decode_page),
             page_size=page_size,
             start=offset,
             read_ahead=read_ahead,

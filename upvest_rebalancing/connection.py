@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeVar, Unpack
+from typing import TypeAlias, TypeVar, Unpack
 
 from upvest_rebalancing.authentication import BearerMiddleware, SigningMiddleware, TokenSource
 from upvest_rebalancing.errors import (
@@ -25,13 +25,14 @@ from upvest_rebalancing.protocol.codec import Attempts
 from upvest_rebalancing.protocol.messages import Request, Response
 from upvest_rebalancing.protocol.pacing import Pacing, PacingPolicy
 from upvest_rebalancing.protocol.signatures import Signer
-from upvest_rebalancing.sender import Sender
+from upvest_rebalancing.sender import Answer, Sender
 from upvest_rebalancing.settings import Settings
 from upvest_rebalancing.signing import KeyWorker, threads_for
 from upvest_rebalancing.throttle import Throttle
 from upvest_rebalancing.transport import Transport
 
 _Model = TypeVar("_Model", TriggeredExecution, Execution, Page)
+Decode: TypeAlias = Callable[[Response, Attempts], _Model]
 
 
 class Connection:
@@ -136,9 +137,7 @@ class Connection:
             self._worker.close()
             await self._transport.close()
 
-    async def call(
-        self, request: Request, decode: Callable[[Response, Attempts], _Model]
-    ) -> _Model:
+    async def call(self, request: Request, decode: Decode[_Model]) -> _Model:
         """Make one logical call.
 
         Args:
@@ -152,13 +151,30 @@ class Connection:
             RequestError: The call failed for good.
             ClientClosedError: The connection is not open.
         """
+        return self.read(await self.fetch(request), decode)
+
+    async def fetch(self, request: Request) -> Answer:
+        """Make one logical call, and leave its answer unread for `read`.
+
+        Raises:
+            RequestError: The call failed for good.
+            ClientClosedError: The connection is not open.
+        """
         if not self._is_open:
             raise complete(ClientClosedError(_CLOSED), request, ())
-        answer = await self.sender.send(request, self._tokens)
+        return await self.sender.send(request, self._tokens)
+
+    def read(self, answer: Answer, decode: Decode[_Model]) -> _Model:
+        """Read an answer.
+
+        Raises:
+            InvalidAnswerError: It is not as the specification has it.
+        """
         try:
             return decode(answer.response, answer.attempts)
         except InvalidAnswerError as error:
-            raise complete(error, request, answer.attempts, "the answer is of no use") from None
+            reason = "the answer is of no use"
+            raise complete(error, answer.request, answer.attempts, reason) from None
 
     async def authenticate(self) -> Authentication:
         """Fetch a fresh token, and say what it grants and how far the clocks are apart.

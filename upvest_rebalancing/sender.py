@@ -50,11 +50,13 @@ class Answer:
     """A success, and what it took.
 
     Attributes:
+        request: What was sent.
         response: The answer.
         attempts: What each attempt did, oldest first.
         sent_at: When the last attempt began, in seconds on the sender's clock.
     """
 
+    request: Request
     response: Response
     attempts: tuple[Attempt, ...]
     sent_at: float
@@ -135,7 +137,10 @@ class Sender:
                 self._finish(call, result)
                 self.budget.succeed()
                 return Answer(
-                    response=response, attempts=tuple(call.attempts), sent_at=result.began
+                    request=request,
+                    response=response,
+                    attempts=tuple(call.attempts),
+                    sent_at=result.began,
                 )
             call.last_answer = response or call.last_answer
             if self._repairs(call, result, tokens):

@@ -170,7 +170,10 @@ class Watch:
 
     async def _read_all(self, progress: Progress, *, thoroughly: bool) -> bool:
         walk = OrderWalk(
-            read=self._read, page_size=self._page_size, passes=None if thoroughly else 1
+            fetch=self._read,
+            read=_as_it_is,
+            page_size=self._page_size,
+            passes=None if thoroughly else 1,
         )
         layout = Layout()
         async for page in walk.pages():
@@ -190,6 +193,10 @@ class Watch:
         progress = self._progress
         outcome = None if progress is None else progress.outcome(self._clock())
         return WaitTimeoutError(_words(self._timeout, outcome), outcome=outcome)
+
+
+def _as_it_is(page: Page) -> Page:
+    return page
 
 
 class _TimeIsUpError(TimeoutError):

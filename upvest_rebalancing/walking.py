@@ -1,13 +1,18 @@
 """Walk over an execution's orders, page by page; the arithmetic is `protocol.pagination`'s.
 
-Pages are read ahead in windows: one step reads as many pages as the window has, all at once, and
-the steps after it take from what was read, until that is used up and the next window is read.
-So nothing runs while the caller's code does, and an iterator that is left unfinished (a break, an
-error, a cancellation, or nobody who asks again) has nothing to clean up: no task, no connection,
-and no ``aclose`` that one could forget. A pipeline that kept reading behind the caller's back
-would hide the time that the caller takes; it would also leave its tasks to the garbage collector.
-The price is small where pages take about the same time: a list of n pages takes 1 + (n - 1) /
-window round trips, since the first page, which says how long the list is, is read alone.
+Pages are fetched ahead in windows: one step fetches as many pages as the window has, all at once,
+and the steps after it take from what was fetched, until that is used up and the next window is
+fetched. So nothing runs while the caller's code does, and an iterator that is left unfinished (a
+break, an error, a cancellation, or nobody who asks again) has nothing to clean up: no task, no
+connection, and no ``aclose`` that one could forget. A pipeline that kept reading behind the
+caller's back would hide the time that the caller takes; it would also leave its tasks to the
+garbage collector. The price is small where pages take about the same time: a list of n pages takes
+1 + (n - 1) / window round trips, since the first page, which says how long the list is, is fetched
+alone.
+
+A page is read from its bytes when its turn comes. So the orders of one page exist at a time, and
+not those of a window: that takes less memory, and it is quicker, since they are gone before the
+garbage collector has gone over them again and again.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 import attrs
 
@@ -24,7 +29,10 @@ from upvest_rebalancing.models import ExecutionOrder, Page, WalkVerdict
 from upvest_rebalancing.protocol.pagination import Walk
 
 READ_AHEAD: Final = 4
-"""Pages read at once: four pages of 1000 orders take about 10 MB, and keep one core decoding."""
+"""Pages fetched at once: four of 1000 orders keep one core reading where they come quickly."""
+
+Fetched: TypeAlias = Any
+"""What fetching a page brings; only the one who reads it knows what it is."""
 
 
 @attrs.define(eq=False, repr=False, kw_only=True)
@@ -46,7 +54,8 @@ class OrderWalk:
         ...     assert walk.verdict.complete, walk.verdict
     """
 
-    _read: Callable[[int, int], Awaitable[Page]]
+    _fetch: Callable[[int, int], Awaitable[Fetched]]
+    _read: Callable[[Fetched], Page]
     _page_size: int
     _start: int = 0
     _read_ahead: int = READ_AHEAD
@@ -73,7 +82,7 @@ class OrderWalk:
             `resume_offset`: a new walk from there may miss orders that moved to before it.
         """
         self._walk = self._begin()
-        return _Pages(self._walk, self._read, self._page_size, self._read_ahead)
+        return _Pages(self._walk, self._fetch, self._read, self._page_size, self._read_ahead)
 
     async def total(self) -> int:
         """Ask how many orders the list has now, by one request that brings none.
@@ -81,7 +90,7 @@ class OrderWalk:
         Raises:
             RequestError: The call failed for good.
         """
-        page = await self._read(self._start, 0)
+        page = self._read(await self._fetch(self._start, 0))
         return max(0, page.meta.total_count)
 
     @property
@@ -98,12 +107,12 @@ class OrderWalk:
 @attrs.define(eq=False, repr=False)
 class _Pages:
     _walk: Walk
-    _read: Callable[[int, int], Awaitable[Page]]
+    _fetch: Callable[[int, int], Awaitable[Fetched]]
+    _read: Callable[[Fetched], Page]
     _page_size: int
     _read_ahead: int
-    _ready: deque[Page] = attrs.field(factory=deque, init=False)
+    _fetched: deque[tuple[int, Fetched | BaseException]] = attrs.field(factory=deque, init=False)
     _window: int = attrs.field(init=False)
-    _failure: BaseException | None = attrs.field(default=None, init=False)
     _turn: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -113,39 +122,48 @@ class _Pages:
         return self
 
     async def __anext__(self) -> Page:
-        while not self._ready:
-            async with self._turn:
-                if not self._ready:
-                    await self._read_on()
-        return self._ready.popleft()
+        while True:
+            if not self._fetched:
+                async with self._turn:
+                    if not self._fetched:
+                        await self._fetch_on()
+            page = self._take()
+            if page is not None:
+                return page
 
-    async def _read_on(self) -> None:
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
+    async def _fetch_on(self) -> None:
         offsets = self._walk.plan(self._window)
         if not offsets:
             raise StopAsyncIteration
-        # Cancelled, it ends every read before it ends itself.
+        # Cancelled, it ends every fetch before it ends itself.
         answers = await asyncio.gather(
-            *(self._read(offset, self._page_size) for offset in offsets), return_exceptions=True
+            *(self._fetch(offset, self._page_size) for offset in offsets), return_exceptions=True
         )
-        for number, (offset, answer) in enumerate(zip(offsets, answers, strict=True)):
-            if offset != self._walk.offset:
-                # Pages of uneven sizes: reading far ahead of them is for nothing.
-                self._walk.waste(len(offsets) - number)
-                self._window = max(1, self._window // 2)
-                return
-            if isinstance(answer, BaseException):
-                self._failure = _at(offset, answer)
-                return
-            first = self._walk.verdict.pages == 0
-            fresh = self._walk.take(answer.meta, answer.data)
-            if fresh or first:
-                has_stale = len(fresh) < len(answer.data)
-                page = attrs.evolve(answer, data=tuple(fresh)) if has_stale else answer
-                self._ready.append(page)
-        self._window = min(self._window + 1, self._read_ahead)
+        self._fetched.extend(zip(offsets, answers, strict=True))
+
+    def _take(self) -> Page | None:
+        """Take the next page that was fetched; None where it brings nothing new."""
+        offset, answer = self._fetched.popleft()
+        if offset != self._walk.offset:
+            # Pages of uneven sizes: fetching far ahead of them is for nothing.
+            self._walk.waste(1 + len(self._fetched))
+            self._fetched.clear()
+            self._window = max(1, self._window // 2)
+            return None
+        try:
+            page = self._read(_result(answer))
+        except BaseException as failure:
+            # What lies behind it is fetched again, with it.
+            self._fetched.clear()
+            _add_offset(failure, offset)
+            raise
+        is_first = not self._walk.verdict.pages
+        fresh = self._walk.take(page.meta, page.data)
+        if not self._fetched:
+            self._window = min(self._window + 1, self._read_ahead)
+        if len(fresh) == len(page.data) and (fresh or is_first):
+            return page
+        return attrs.evolve(page, data=tuple(fresh)) if fresh or is_first else None
 
 
 @attrs.define(eq=False, repr=False)
@@ -162,7 +180,13 @@ class _Orders:
         return self._waiting.popleft()
 
 
-def _at(offset: int, failure: BaseException) -> BaseException:
+def _result(answer: Fetched | BaseException) -> Fetched:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _add_offset(failure: BaseException, offset: int) -> None:
     if isinstance(failure, RequestError) and failure.resume_offset is None:
         failure.resume_offset = offset
         failure.message += (
@@ -170,4 +194,3 @@ def _at(offset: int, failure: BaseException) -> BaseException:
             " there may miss orders that moved)"
         )
         failure.args = (failure.message,)
-    return failure

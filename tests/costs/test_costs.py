@@ -116,7 +116,7 @@ async def test_walking() -> None:
         return Page(meta=meta, data=data)
 
     read_by_hand = 0
-    walk = OrderWalk(read=read, page_size=ROWS)
+    walk = OrderWalk(fetch=read, read=lambda page: page, page_size=ROWS)
     with Allocations() as allocations:
         async for _ in walk:
             read_by_hand += 1

@@ -17,7 +17,7 @@ from upvest_rebalancing.walking import READ_AHEAD, OrderWalk
 
 
 def walk_over(reader: Reader, page_size: int = 10, **more: int) -> OrderWalk:
-    return OrderWalk(read=reader, page_size=page_size, **more)
+    return OrderWalk(fetch=reader, read=lambda page: page, page_size=page_size, **more)
 
 
 def nothing_runs(reader: Reader) -> bool:
