@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -99,6 +100,10 @@ def run(
             _check_apart(output, accounts)
         listed = read_accounts(screen, accounts)
         batches = plan_batches(listed.accounts, batch_size=batch_size, new_key=new_idempotency_key)
+        # All of it lives as long as the command: looking through it for garbage again and again
+        # would make each account cost more the more there are.
+        gc.freeze()
+        stack.callback(gc.unfreeze)
         config = _sandbox_config(wanted=sandbox, seed=seed, order_seconds=order_seconds)
         progress = JobProgress(screen, batches)
         job = BulkJob(batches, concurrency=concurrency, timeout=timeout, on_event=progress.add)
