@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import tracemalloc
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, Self
 
 import upvest_rebalancing
@@ -13,6 +13,10 @@ import upvest_rebalancing
 PACKAGE = upvest_rebalancing.__file__.removesuffix("__init__.py")
 GENERATED = "<attrs generated methods upvest_rebalancing"
 """How attrs names the methods that it writes for our classes."""
+
+
+def is_ours(code: CodeType) -> bool:
+    return code.co_filename.startswith((PACKAGE, GENERATED))
 
 
 class Instructions:
@@ -23,11 +27,10 @@ class Instructions:
 
     def __init__(self) -> None:
         self.count = 0
+        self._counting = _Monitoring(self) if sys.version_info >= (3, 12) else _Tracing(self)
 
     def __enter__(self) -> Self:
-        # Coverage may be tracing as well, and goes on afterwards.
-        self._before = sys.gettrace()
-        sys.settrace(self._trace)
+        self._counting.start()
         return self
 
     def __exit__(
@@ -36,18 +39,61 @@ class Instructions:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._counting.stop()
+
+
+class _Tracing:
+    """Count by `sys.settrace`, which later versions give events of opcodes by chance only."""
+
+    def __init__(self, instructions: Instructions) -> None:
+        self._instructions = instructions
+
+    def start(self) -> None:
+        # Coverage may be tracing as well, and goes on afterwards.
+        self._before = sys.gettrace()
+        sys.settrace(self._trace)
+
+    def stop(self) -> None:
         sys.settrace(self._before)
 
     def _trace(self, frame: FrameType, _event: str, _argument: object) -> Any:
-        if not frame.f_code.co_filename.startswith((PACKAGE, GENERATED)):
+        if not is_ours(frame.f_code):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return self._count
 
     def _count(self, _frame: FrameType, event: str, _argument: object) -> Any:
-        if event == "opcode":
-            self.count += 1
+        self._instructions.count += event == "opcode"
         return self._count
+
+
+class _Monitoring:
+    """Count by `sys.monitoring` (PEP 669)."""
+
+    TOOL = 4  # Neither a debugger's, nor coverage's, a profiler's or an optimizer's.
+
+    def __init__(self, instructions: Instructions) -> None:
+        self._instructions = instructions
+        self._monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+
+    def start(self) -> None:
+        monitoring = self._monitoring
+        monitoring.use_tool_id(self.TOOL, "costs")
+        monitoring.register_callback(self.TOOL, monitoring.events.INSTRUCTION, self._count)
+        monitoring.restart_events()
+        monitoring.set_events(self.TOOL, monitoring.events.INSTRUCTION)
+
+    def stop(self) -> None:
+        monitoring = self._monitoring
+        monitoring.set_events(self.TOOL, 0)
+        monitoring.register_callback(self.TOOL, monitoring.events.INSTRUCTION, None)
+        monitoring.free_tool_id(self.TOOL)
+
+    def _count(self, code: CodeType, _offset: int) -> Any:
+        if not is_ours(code):
+            return self._monitoring.DISABLE
+        self._instructions.count += 1
+        return None
 
 
 class Allocations:
