@@ -16,8 +16,8 @@ from upvest_rebalancing.cli.app import app
 from upvest_rebalancing.client import RebalancingClient
 from upvest_rebalancing.protocol import tokens
 from upvest_rebalancing.protocol.retries import RetryPolicy
-from upvest_rebalancing.protocol.signatures import Signer
 from upvest_rebalancing.sandbox import Credentials, Fault, FaultKind, Sandbox
+from upvest_rebalancing.signing import KeyWorker
 
 FAULTS = (
     Fault(FaultKind.ERROR, route="trigger", value=401, count=5),
@@ -35,19 +35,19 @@ FAULTS = (
 def secrets(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Every signature that is made and every token that comes, as they come."""
     found: set[str] = set()
-    sign, structure = Signer.sign, tokens.parse_token
+    sign, structure = KeyWorker.sign, tokens.parse_token
 
-    def signing(self: Signer, **arguments: Any) -> dict[str, str]:
-        headers = sign(self, **arguments)
-        found.add(headers["signature"].removeprefix("sig1=:").removesuffix(":"))
-        return headers
+    async def signing(self: KeyWorker, data: bytes) -> bytes:
+        signature = await sign(self, data)
+        found.add(base64.b64encode(signature).decode())
+        return signature
 
     def parsing(*arguments: Any, **more: Any) -> tokens.Token:
         token = structure(*arguments, **more)
         found.add(token.access_token)
         return token
 
-    monkeypatch.setattr(Signer, "sign", signing)
+    monkeypatch.setattr(KeyWorker, "sign", signing)
     monkeypatch.setattr(tokens, "parse_token", parsing)
     return found
 
@@ -57,7 +57,7 @@ def all_of(credentials: Credentials, found: set[str]) -> set[str]:
     lines = {line for line in pem.splitlines() if len(line) > 40 and "-" not in line}
     encoded = base64.b64encode(credentials.private_key_pem).decode()
     assert lines
-    assert len(found) > 20
+    assert len(found) > 50
     return found | lines | {encoded, credentials.client_secret, credentials.passphrase.decode()}
 
 
