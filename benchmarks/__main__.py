@@ -23,6 +23,7 @@ from benchmarks.results import Row
 from benchmarks.rows import FAMILIES
 
 RESULTS: Final = Path(__file__).parent / "results.json"
+_ENDINGS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,18 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # httpx and requests look for proxies; nothing here is to leave the machine.
     os.environ["NO_PROXY"] = "127.0.0.1"
     # Ended from outside, it still ends the processes that it has started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in _ENDINGS:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     about = machine.describe()
     began = time.perf_counter()
     rows = _measure(given.names or list(FAMILIES), given.scale)
     about["the run took"] = f"{time.perf_counter() - began:.0f} s"
 
     report = tables.report(about, rows)
-    print(report)
     results = {"machine": about, "rows": [row.as_json() for row in rows]}
     given.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     if given.write_readme:
         tables.write_readme(report)
+    print(report)
 
 
 def _measure(names: Sequence[str], scale: float) -> list[Row]:

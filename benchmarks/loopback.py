@@ -24,11 +24,9 @@ class Usage:
 
     Attributes:
         cpu: Seconds of processor time.
-        requests: Requests answered.
     """
 
     cpu: float
-    requests: int
 
 
 class Loopback:
@@ -76,4 +74,4 @@ class Loopback:
         """Ask what it has spent; on a connection of its own, outside of what is timed."""
         self._control.request("GET", USAGE_PATH)
         found = json.loads(self._control.getresponse().read())
-        return Usage(cpu=found["cpu"], requests=found["requests"])
+        return Usage(cpu=found["cpu"])

@@ -133,6 +133,12 @@ class Attempter:
             outcome = AttemptOutcome.UNKNOWN if result.is_admitted else AttemptOutcome.NOT_SENT
             self.on_cancelled(call, result.failed(None, "cancelled", outcome))
             raise
+        except Exception as error:
+            if not call.attempts:
+                raise
+            # Whatever it is, it must not hide what the attempts before may have done.
+            outcome = AttemptOutcome.UNKNOWN if result.is_admitted else AttemptOutcome.NOT_SENT
+            return result.failed(error, f"it failed ({type(error).__name__})", outcome)
         result.outcome = AttemptOutcome.ANSWERED
         return result
 

@@ -158,8 +158,8 @@ class SigningMiddleware:
     ``upvest-client-id`` and, with a body, ``content-digest``.
 
     Attributes:
-        signer: The key's id and the signatures' lifetime.
-        worker: The key, in threads or without.
+        signer: The key, its id and the signatures' lifetime.
+        worker: Uses the key, in threads or without; on the event loop unless told otherwise.
         client_id: The tenant's client id.
         origin: The API's scheme, host and port; requests elsewhere pass untouched.
         now: Gives the time in seconds since 1970.
@@ -167,11 +167,15 @@ class SigningMiddleware:
     """
 
     signer: Signer
-    worker: KeyWorker
+    worker: KeyWorker = attrs.field()
     client_id: str
     origin: str
     now: Callable[[], float]
     nonce: Callable[[], str] = new_nonce
+
+    @worker.default
+    def _sign_on_the_loop(self) -> KeyWorker:
+        return KeyWorker(self.signer.key)
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -182,12 +186,16 @@ class SigningMiddleware:
             InvalidRequestError: The body is compressed on the way out, which can't be signed.
         """
         if _is_at(request.url, self.origin):
-            self._complete(request)
+            self.complete(request)
             await self.sign(request)
         return await handler(request)
 
-    def _complete(self, request: aiohttp.ClientRequest) -> None:
-        """Add to a request of somebody else's what Upvest asks for beside the signature."""
+    def complete(self, request: aiohttp.ClientRequest) -> None:
+        """Add what Upvest asks for beside the signature, to a request or a session of the user's.
+
+        Args:
+            request: The request; its headers are changed.
+        """
         headers = request.headers
         if request.url.raw_path == TOKEN_PATH:
             # A session or a .netrc may have added credentials that are none of this endpoint's.
@@ -216,8 +224,9 @@ class SigningMiddleware:
             InvalidRequestError: The body is compressed on the way out, which can't be signed.
         """
         headers = request.headers
-        if request.body:
-            headers["content-digest"] = content_digest(await _body(request))
+        body = await _body(request)
+        if body:
+            headers["content-digest"] = content_digest(body)
         parameters, base = self.signer.prepare(
             method=request.method,
             target=request.url.raw_path_qs,

@@ -125,6 +125,7 @@ class Connection:
             raise InvalidRequestError("the client is open already; enter 'async with' once")
         await self._transport.open()
         self.sender.throttle.open()
+        self._worker.open()
         self._is_open = True
 
     async def close(self) -> None:

@@ -56,7 +56,7 @@ class Deadlines:
     """Keep the deadlines of all attempts of one client, on one event loop.
 
     Its timer may stay behind after the last attempt, until that one's deadline, and does nothing
-    then; `close` calls it off.
+    then; `close` calls it off where nothing is under way.
     """
 
     _pending: dict[Deadline, None] = attrs.field(factory=dict, init=False)
@@ -83,21 +83,32 @@ class Deadlines:
         """Watch over a deadline no longer."""
         self._pending.pop(deadline, None)
 
+    def open(self) -> None:
+        """Begin anew: the event loop may be another one, whose clock moves no timer of the old."""
+        self._pending.clear()
+        self._stop()
+
     def close(self) -> None:
-        """Call the timer off."""
+        """Call the timer off, unless attempts are under way, which have to end in time as well."""
+        if not self._pending:
+            self._stop()
+
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _set(self, when: float) -> None:
-        self.close()
+        self._stop()
         self._timer = asyncio.get_running_loop().call_at(when, self._look)
 
     def _look(self) -> None:
         now = asyncio.get_running_loop().time()
         self._timer = None
-        for deadline in [one for one in self._pending if one.when <= now]:
+        passed = [one for one in self._pending if one.when <= now]
+        for deadline in passed:
             del self._pending[deadline]
-            deadline.cut()
         if self._pending:
             self._set(min(one.when for one in self._pending))
+        for deadline in passed:
+            deadline.cut()

@@ -102,16 +102,21 @@ class FromJSON:
     """What was read from JSON, and keeps it as it came.
 
     A field that the server learnt yesterday can be read from `raw` today. That is seldom asked
-    for, and building objects costs more than keeping bytes, so the bytes are what is kept.
+    for, and building objects costs more than keeping bytes, so the bytes are what is kept, in a
+    private field (which `attrs.asdict` shows as well) until `raw` is read.
     """
 
     _raw: JSON | bytes = attrs.field(default=b"{}", alias="raw", eq=False, repr=False)
 
     @property
     def raw(self) -> JSON:
-        """The JSON object as it came; read from its bytes when it is first asked for."""
+        """The JSON object as it came; read from its bytes when it is first asked for.
+
+        Raises:
+            RecursionError: It is nested too deeply for the depth of the stack that it is read at.
+        """
         if isinstance(self._raw, bytes):
-            set_raw(self, _read(self._raw))
+            set_raw(self, read_json(self._raw))
         return cast("JSON", self._raw)
 
 
@@ -119,13 +124,22 @@ class FromJSON:
 set_raw = FromJSON.__dict__["_raw"].__set__
 
 
-def _read(document: bytes) -> JSON:
+def read_json(document: bytes) -> object:
+    """Read a JSON document.
+
+    Args:
+        document: The bytes.
+
+    Raises:
+        ValueError: It is no JSON.
+        RecursionError: It is nested too deeply.
+    """
     try:
-        return cast("JSON", json.loads(document))
+        return json.loads(document)
     except ValueError:
-        # Python refuses whole numbers of thousands of digits (CVE-2020-10735); who built the model
-        # had no need of them, and they must not make the rest unreadable.
-        return cast("JSON", json.loads(document, parse_int=float))
+        # Python refuses whole numbers of thousands of digits (CVE-2020-10735). No field of ours is
+        # one, and those that are not must not make the rest unreadable.
+        return json.loads(document, parse_int=float)
 
 
 @attrs.frozen(kw_only=True)

@@ -44,7 +44,7 @@ class ClientOptions(TypedDict, total=False):
             there, and everywhere the one that the server tells in ``RateLimit-Policy``, if it does.
         signature_lifetime: Whole seconds that a signature is valid; 30 by default.
         signing_threads: Threads that sign, so that the event loop goes on meanwhile; 0 signs on the
-            loop; "auto", the default, takes two for a P-521 key where there is a second core.
+            loop; "auto", the default, takes one for a P-521 key where there is a second core.
         on_attempt: Told of every attempt, before it and after it; see `upvest_rebalancing.events`.
         ssl: A TLS context; True, the default, makes aiohttp's.
         proxy: The URL of a proxy.

@@ -56,8 +56,9 @@ def _cores() -> int:
 class KeyWorker:
     """Sign bytes with one key, in threads of its own or without.
 
-    Threads start when they are first needed, and end with `close` once all that was asked for is
-    signed. They never keep the process from ending.
+    Threads are for the event loop that it was opened on: they start when they are first needed, and
+    end with `close` once all that was asked for is signed. Elsewhere, before and after, it signs on
+    the running loop. No thread ever keeps the process from ending.
 
     Attributes:
         key: The private key.
@@ -67,6 +68,11 @@ class KeyWorker:
     key: SigningKey
     threads: int = 0
     _crew: _Crew | None = attrs.field(default=None, init=False)
+    _loop: asyncio.AbstractEventLoop | None = attrs.field(default=None, init=False)
+
+    def open(self) -> None:
+        """Let threads sign for the running event loop from now on, where there are to be any."""
+        self._loop = asyncio.get_running_loop() if self.threads else None
 
     async def sign(self, data: bytes) -> bytes:
         """Sign bytes.
@@ -77,14 +83,15 @@ class KeyWorker:
         Returns:
             The signature; see `upvest_rebalancing.protocol.keys.SigningKey.sign`.
         """
-        if not self.threads:
+        if self._loop is None or self._loop is not asyncio.get_running_loop():
             return self.key.sign(data)
         if self._crew is None:
-            self._crew = _Crew(self.key.sign, self.threads)
+            self._crew = _Crew(self.key.sign, self.threads, self._loop)
         return await self._crew.ask(data)
 
     def close(self) -> None:
-        """Let the threads end; a later signature starts new ones."""
+        """Let the threads end."""
+        self._loop = None
         if self._crew is not None:
             self._crew.dismiss()
             self._crew = None
@@ -98,9 +105,11 @@ class _Crew:
     puts its result down, and wakes the loop only where nobody is about to look.
     """
 
-    def __init__(self, sign: Callable[[bytes], bytes], threads: int) -> None:
+    def __init__(
+        self, sign: Callable[[bytes], bytes], threads: int, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._sign = sign
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._asked: SimpleQueue[_Order | None] = SimpleQueue()
         self._signed: deque[tuple[asyncio.Future[bytes], bytes | Exception]] = deque()
         self._is_awake = False
@@ -126,7 +135,8 @@ class _Crew:
     def _work(self) -> None:
         while (order := self._asked.get()) is not None:
             data, future = order
-            self._signed.append((future, self._result(data)))
+            if not future.done():
+                self._signed.append((future, self._result(data)))
             if not self._is_awake:
                 self._is_awake = True
                 try:
@@ -137,6 +147,9 @@ class _Crew:
     def _result(self, data: bytes) -> bytes | Exception:
         try:
             return self._sign(data)
+        except StopIteration as error:
+            # A future does not take it.
+            return RuntimeError(f"the key raised {error!r}")
         except Exception as error:  # noqa: BLE001 - raised where the signature is waited for
             return error
 
@@ -144,13 +157,14 @@ class _Crew:
         """Hand out what is signed, and lend a hand; once in a turn of the loop."""
         self._hand_out()
         if self._asked.qsize() > AHEAD * len(self._threads):
+            # Before the work, which a KeyboardInterrupt may end.
+            self._loop.call_soon(self._look)
             with suppress(Empty):
                 order = self._asked.get_nowait()
                 if order is None:
                     self._asked.put(order)
                 else:
                     _settle(order[1], self._result(order[0]))
-            self._loop.call_soon(self._look)
             return
         self._is_awake = False
         # A thread that found the loop awake a moment ago has not woken it.

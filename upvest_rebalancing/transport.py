@@ -102,6 +102,10 @@ def failure_of(error: BaseException) -> Failure:
 class RequestSigner(Protocol):
     """Signs a request of aiohttp's that is about to be written."""
 
+    def complete(self, request: aiohttp.ClientRequest) -> None:
+        """Put headers right that somebody else may have added."""
+        ...
+
     async def sign(self, request: aiohttp.ClientRequest) -> str:
         """Add the signature to the request's headers, and give it, in base64."""
         ...
@@ -112,18 +116,34 @@ class _LastStep:
 
     aiohttp may send an idempotent request a second time by itself, where a pooled connection turns
     out to be dead, and comes through here for it: that one has a signature of its own.
+
+    Attributes:
+        is_done: Whether aiohttp has taken over, so that anything may have been sent.
+        was_done: Whether it had done so before, and this is the second time.
+        secrets: What the request carries to authenticate itself.
     """
 
-    def __init__(self, request: Request, signer: RequestSigner, bearer: str | None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        signer: RequestSigner,
+        bearer: str | None,
+        session: aiohttp.ClientSession,
+        *,
+        is_foreign: bool,
+    ) -> None:
+        self._session = session
+        self._is_foreign = is_foreign
         self._headers = {**request.headers, "user-agent": USER_AGENT}
         self._signer = signer
         self._bearer = bearer
-        self.is_done = False
+        self.is_done = self.was_done = False
         self.secrets: tuple[str, ...] = ()
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
+        self.was_done = self.is_done
         headers = request.headers
         # Here and not before, where aiohttp would go through them one by one, and would take the
         # bearer for a contradiction to a .netrc.
@@ -132,7 +152,12 @@ class _LastStep:
             headers.popall("authorization", None)
         else:
             headers["authorization"] = f"Bearer {self._bearer}"
+        if self._is_foreign:
+            self._signer.complete(request)
         signature = await self._signer.sign(request)
+        if self._session.closed:
+            # While the signature was made; aiohttp does not look again, and stumbles over it.
+            raise aiohttp.ClientConnectionError("the session was closed")
         self.secrets = (signature,) if self._bearer is None else (signature, self._bearer)
         self.is_done = True
         return await handler(request)
@@ -171,6 +196,7 @@ class Transport:
 
     async def open(self) -> None:
         """Make the session, where the caller brought none."""
+        self._deadlines.open()
         if self.session is None:
             self._own = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self.connections, limit_per_host=0),
@@ -206,14 +232,21 @@ class Transport:
         session = self.session or self._own
         if session is None or session.closed:
             raise ClientClosedError("the session is closed; use the client inside 'async with'")
-        last_step = _LastStep(request, signer, bearer)
+        is_foreign = self.session is not None
+        last_step = _LastStep(request, signer, bearer, session, is_foreign=is_foreign)
         try:
             with self._deadlines.within(timeout):
                 answer = await self._exchange(session, request, last_step, timeout)
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             failure = failure_of(error)
-            outcome = failure.outcome if last_step.is_done else _NOT_SENT
-            text = f"{failure.words} ({type(error).__name__})"
+            outcome, words = failure.outcome, failure.words
+            if not last_step.is_done:
+                outcome = _NOT_SENT
+                words = "the time was up before it was sent" if _is_late(error) else words
+            elif last_step.was_done:
+                # The first time may have got there, whatever became of the second.
+                outcome = _UNKNOWN
+            text = f"{words} ({type(error).__name__})"
         else:
             return answer
         # Outside the handler: aiohttp's exceptions carry the request with its credentials, and
@@ -263,6 +296,10 @@ class Transport:
             size += len(chunks[-1])
         answer.close()  # The rest is not read, so the connection can't be used again.
         return b"".join(chunks)[: self.max_body], True
+
+
+def _is_late(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)
 
 
 def _connect_within(timeout: float) -> aiohttp.ClientTimeout:

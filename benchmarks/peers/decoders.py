@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import enum
+import gc
 import json
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 import attrs
 import cattrs
 import msgspec
+
+_T = TypeVar("_T")
 
 
 class Status(enum.StrEnum):
@@ -68,6 +72,29 @@ class OrderPage:
 def with_msgspec() -> Callable[[bytes], OrderPage]:
     """Make a function that reads a page with msgspec."""
     return msgspec.json.Decoder(OrderPage).decode
+
+
+@attrs.frozen
+class Rows:
+    """The rows of a page, as they came."""
+
+    data: list[msgspec.Raw]
+
+
+def with_msgspec_and_rows() -> Callable[[bytes], tuple[OrderPage, list[bytes]]]:
+    """Make a function that reads a page with msgspec, and copies the bytes of each row."""
+    read_page = msgspec.json.Decoder(OrderPage).decode
+    read_rows = msgspec.json.Decoder(Rows).decode
+    return lambda body: (read_page(body), [bytes(row) for row in read_rows(body).data])
+
+
+def without_collection(read: Callable[[bytes], _T], body: bytes) -> _T:
+    """Read a page while no garbage is collected."""
+    gc.disable()
+    try:
+        return read(body)
+    finally:
+        gc.enable()
 
 
 def with_cattrs() -> Callable[[bytes], OrderPage]:

@@ -15,7 +15,7 @@ from benchmarks.loopback import Loopback
 from benchmarks.measuring import Contender, Figure, Turn, compete, drive, times
 from benchmarks.peers import httpx_signed
 from benchmarks.peers.upvest import UpvestClient
-from benchmarks.results import Check, Goal, Row, duration, per_second
+from benchmarks.results import TIMES, Check, Goal, Row, duration, per_second
 from benchmarks.rows.signing import signed_bytes
 
 PATH: Final = f"{pages.EXECUTIONS}/{EXECUTION}"
@@ -126,16 +126,19 @@ def _row(kind: str, figures: dict[str, Figure]) -> Row:
             ),
         ],
         figures=list(figures.values()),
-        notes=_notes(inline, together, bare, signature),
+        notes=_notes(inline, together, bare, signature, limit / upvest.rate),
     )
 
 
-def _notes(inline: Figure, together: Figure, bare: Figure, signature: Figure) -> list[str]:
+def _notes(
+    inline: Figure, together: Figure, bare: Figure, signature: Figure, best_of_upvest: float
+) -> list[str]:
     apart = signature.wall + bare.wall
     best = (
-        f"What stands in the way: a bare signature takes {duration(signature.wall)} and a bare GET "
+        f"On one core: a bare signature takes {duration(signature.wall)} and a bare GET "
         f"{duration(bare.wall)} when nothing else is done, and {duration(together.wall)} in turns "
-        f"on one loop, which is {apart / together.wall:.2f} of the limit's speed."
+        f"on one loop, which is {apart / together.wall:.2f} of the limit's speed. The limit itself "
+        f"is {best_of_upvest:.2f} {TIMES} the speed of Upvest's package."
     )
     own = (
         f"Ours with the signature on the loop takes {duration(inline.wall)}, which is "

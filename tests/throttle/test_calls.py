@@ -62,6 +62,8 @@ class Server(Transport):
 
 
 class Unsigned:
+    def complete(self, request: aiohttp.ClientRequest) -> None: ...
+
     async def sign(self, request: aiohttp.ClientRequest) -> str:  # noqa: ARG002 - not read here
         return ""
 

@@ -29,6 +29,12 @@ class Key:
         return data[::-1]
 
 
+def opened(key: Key, threads: int) -> KeyWorker:
+    worker = KeyWorker(key, threads)
+    worker.open()
+    return worker
+
+
 @pytest.mark.parametrize(
     ("algorithm", "cores", "threads"), [(P521, 2, 1), (P521, 8, 1), (P521, 1, 0), (ED25519, 8, 0)]
 )
@@ -55,7 +61,7 @@ async def test_on_the_loop() -> None:
 
 async def test_beside_the_loop() -> None:
     key = Key()
-    worker = KeyWorker(key, 2)
+    worker = opened(key, 2)
     for _ in range(10):
         assert await worker.sign(b"abc") == b"cba"
     used = set(key.threads)
@@ -79,7 +85,7 @@ async def test_the_loop_lends_a_hand_once_in_each_of_its_turns() -> None:
             return super().sign(data)
 
     key = Slow()
-    worker = KeyWorker(key, 1)
+    worker = opened(key, 1)
     tasks = [asyncio.create_task(worker.sign(bytes([n, 0]))) for n in range(20)]
     by_loop = 0
     for _ in range(40):
@@ -95,7 +101,7 @@ async def test_the_loop_lends_a_hand_once_in_each_of_its_turns() -> None:
 
 
 async def test_many_signatures_at_once_are_each_their_own() -> None:
-    worker = KeyWorker(Key(), 2)
+    worker = opened(Key(), 2)
     for _ in range(20):
         data = [str(number).encode() for number in range(50)]
         assert await asyncio.gather(*map(worker.sign, data)) == [one[::-1] for one in data]
@@ -103,7 +109,7 @@ async def test_many_signatures_at_once_are_each_their_own() -> None:
 
 
 async def test_what_was_asked_for_before_the_end_is_signed() -> None:
-    worker = KeyWorker(Key(), 1)
+    worker = opened(Key(), 1)
     tasks = [asyncio.create_task(worker.sign(bytes([n, 0]))) for n in range(20)]
     await asyncio.sleep(0)
     worker.close()
@@ -114,7 +120,7 @@ def test_a_loop_that_is_gone_keeps_no_thread() -> None:
     key = Key()
 
     async def begin() -> None:
-        worker = KeyWorker(key, 1)
+        worker = opened(key, 1)
         await worker.sign(b"ab")
         waiting = asyncio.ensure_future(worker.sign(b"cd"))
         await asyncio.sleep(0)
@@ -127,17 +133,60 @@ def test_a_loop_that_is_gone_keeps_no_thread() -> None:
         assert not thread.is_alive()
 
 
-async def test_a_worker_that_was_closed_starts_anew() -> None:
-    worker = KeyWorker(Key(), 1)
-    assert await worker.sign(b"ab") == b"ba"
+async def test_before_and_after_it_signs_on_the_loop() -> None:
+    key = Key()
+    worker = KeyWorker(key, 1)
+    for _ in range(2):
+        assert await worker.sign(b"ab") == b"ba"
+        assert key.threads.pop() is threading.current_thread()
+        worker.open()
+        assert await worker.sign(b"ab") == b"ba"
+        assert key.threads.pop() is not threading.current_thread()
+        worker.close()
+        worker.close()
+
+
+def test_on_another_event_loop_it_signs_there() -> None:
+    key = Key()
+    worker = KeyWorker(key, 1)
+
+    async def open_and_sign() -> None:
+        worker.open()
+        await worker.sign(b"ab")
+
+    asyncio.run(open_and_sign())
+    assert asyncio.run(worker.sign(b"ab")) == b"ba"
+    assert key.threads[-1] is threading.current_thread()
     worker.close()
-    assert await worker.sign(b"ab") == b"ba"
-    worker.close()
+
+
+class InterruptError(BaseException):
+    """Ends whatever it strikes, as a KeyboardInterrupt does, which would end the tests too."""
+
+
+async def test_an_interrupted_hand_does_not_stop_the_crew() -> None:
+    class Interrupted(Key):
+        def sign(self, data: bytes) -> bytes:
+            if threading.current_thread() is threading.main_thread():
+                raise InterruptError
+            return super().sign(data)
+
+    struck: list[BaseException] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: struck.append(context["exception"]))
+    worker = opened(Interrupted(), 1)
+    waiting = [asyncio.ensure_future(worker.sign(b"ab")) for _ in range(20)]
+    while not struck:
+        await asyncio.sleep(0)
+    assert await asyncio.wait_for(worker.sign(b"cd"), 30) == b"dc"
+    assert all(isinstance(error, InterruptError) for error in struck)
+    for future in waiting:
+        future.cancel()
     worker.close()
 
 
 async def test_a_signature_that_nobody_waits_for_any_more() -> None:
-    worker = KeyWorker(Key(), 1)
+    worker = opened(Key(), 1)
     task = asyncio.create_task(worker.sign(b"ab"))
     await asyncio.sleep(0)
     task.cancel()
@@ -152,8 +201,19 @@ async def test_a_key_that_fails_says_so() -> None:
         def sign(self, data: bytes) -> bytes:
             raise ZeroDivisionError(len(data))
 
-    worker = KeyWorker(Broken(), 1)
+    worker = opened(Broken(), 1)
     with pytest.raises(ZeroDivisionError):
+        await worker.sign(b"")
+    worker.close()
+
+
+async def test_what_a_future_does_not_take_is_said_in_other_words() -> None:
+    class Odd(Key):
+        def sign(self, data: bytes) -> bytes:
+            raise StopIteration(len(data))
+
+    worker = opened(Odd(), 1)
+    with pytest.raises(RuntimeError, match="StopIteration"):
         await worker.sign(b"")
     worker.close()
 

@@ -102,8 +102,9 @@ def run(
         batches = plan_batches(listed.accounts, batch_size=batch_size, new_key=new_idempotency_key)
         # All of it lives as long as the command: looking through it for garbage again and again
         # would make each account cost more the more there are.
-        gc.freeze()
-        stack.callback(gc.unfreeze)
+        if not gc.get_freeze_count():
+            gc.freeze()
+            stack.callback(gc.unfreeze)
         config = _sandbox_config(wanted=sandbox, seed=seed, order_seconds=order_seconds)
         progress = JobProgress(screen, batches)
         job = BulkJob(batches, concurrency=concurrency, timeout=timeout, on_event=progress.add)

@@ -10,9 +10,8 @@ what that would refuse, nor read it differently.
 from __future__ import annotations
 
 import gc
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -28,6 +27,7 @@ from upvest_rebalancing.models import (
     ExecutionOrder,
     ListOrder,
     OrderStatus,
+    read_json,
     set_raw,
 )
 from upvest_rebalancing.protocol.bodies import (
@@ -89,33 +89,37 @@ def _read_page() -> Callable[[bytes], PageBody]:
     decode_rows = msgspec.json.Decoder(_Rows).decode
 
     def read(document: bytes) -> PageBody:
-        with _without_collection():
-            page = decode_page(document)
-        # Copied by `bytes`: a row that is kept must not keep the whole page.
-        for order, row in zip(page.data, map(bytes, decode_rows(document).data), strict=True):
+        page = decode_page(document)
+        for order in page.data:
             # As in `_check_times`, without a call for each of a thousand rows.
             if order.created_at.tzinfo is not UTC or order.updated_at.tzinfo is not UTC:
                 raise NotAsSpecifiedError(_NOT_UTC)
-            set_raw(order, row)
+        # Copied by `bytes`: a row that is kept must not keep the whole page.
+        rows = map(bytes, decode_rows(document).data)
+        # A loop that Python does not see; a deque of no length is how one is run.
+        deque(map(set_raw, page.data, rows), maxlen=0)
         return page
 
-    return read
+    return _without_collection(read)
 
 
-@contextmanager
-def _without_collection() -> Iterator[None]:
+def _without_collection(read: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
     """Put garbage collection off: a thousand orders at once, none of them garbage, set it off.
 
-    Measured, it takes a third of the time that reading a page takes.
+    It is short, does not suspend, and whoever had turned collection off finds it so; only a thread
+    that turns it off in this very moment may find it on.
     """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+
+    def read_at_once(document: bytes) -> _T:
+        if not gc.isenabled():
+            return read(document)
+        gc.disable()
+        try:
+            return read(document)
+        finally:
+            gc.enable()
+
+    return read_at_once
 
 
 def _check_times(value: ExecutionBody) -> None:
@@ -132,7 +136,7 @@ def _check_text(document: bytes) -> None:
 
 def _structure_carefully(document: bytes, cls: type[_T]) -> _T:
     try:
-        value = json.loads(document)
+        value = read_json(document)
     except (ValueError, RecursionError) as error:
         raise NotAsSpecifiedError(f"the body is no JSON ({error})") from None
     if not isinstance(value, dict):
