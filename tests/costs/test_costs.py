@@ -7,6 +7,7 @@ when they were set, so that a change which costs more than that has to say so he
 from __future__ import annotations
 
 import json
+import logging
 import random
 import uuid
 from typing import Any
@@ -75,7 +76,9 @@ def test_building_and_signing_a_get() -> None:
 
 
 @pytest.mark.parametrize("pace", [None, 1e6])
-async def test_a_signed_get(pace: float | None) -> None:
+async def test_a_signed_get(pace: float | None, caplog: pytest.LogCaptureFixture) -> None:
+    # Whoever wants every attempt logged pays for it, and a test before may have wanted it.
+    caplog.set_level(logging.WARNING, logger="upvest_rebalancing")
     async with Stub(lambda _: answer(EXECUTION_JSON)) as stub:
         async with stub.client(requests_per_second=pace) as client:
             await client.execution(EXECUTION)
