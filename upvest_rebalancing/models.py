@@ -97,16 +97,17 @@ class ListOrder(OpenEnum):
     DESC = "DESC"
 
 
-@attrs.frozen(eq=False, repr=False, kw_only=True)
 class FromJSON:
     """What was read from JSON, and keeps it as it came.
 
     A field that the server learnt yesterday can be read from `raw` today. That is seldom asked
-    for, and building objects costs more than keeping bytes, so the bytes are what is kept, in a
-    private field (which `attrs.asdict` shows as well) until `raw` is read.
+    for, and building objects costs more than keeping bytes, so the bytes are what is kept until it
+    is. They are no field of the model: two models are equal whatever they were read from, and one
+    that was made by hand, or by `attrs.evolve`, was read from nothing.
     """
 
-    _raw: JSON | bytes = attrs.field(default=b"{}", alias="raw", eq=False, repr=False)
+    __slots__ = ("_raw",)
+    _raw: JSON | bytes
 
     @property
     def raw(self) -> JSON:
@@ -115,13 +116,32 @@ class FromJSON:
         Raises:
             RecursionError: It is nested too deeply for the depth of the stack that it is read at.
         """
-        if isinstance(self._raw, bytes):
-            set_raw(self, read_json(self._raw))
-        return cast("JSON", self._raw)
+        raw = raw_of(self)
+        if isinstance(raw, bytes):
+            raw = cast("JSON", read_json(raw))
+            set_raw(self, raw)
+        return raw
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # attrs would leave out what is no field of its own.
+        return _rebuild, (type(self), self.__getstate__(), raw_of(self))
+
+
+def _rebuild(cls: type[Any], state: object, raw: JSON | bytes) -> object:
+    model: Any = object.__new__(cls)
+    model.__setstate__(state)
+    set_raw(model, raw)
+    return model
 
 
 # Around `frozen`: what the bytes say does not change by reading them.
 set_raw = FromJSON.__dict__["_raw"].__set__
+"""Set what a model was read from: a mapping, or the bytes of one."""
+
+
+def raw_of(model: FromJSON) -> JSON | bytes:
+    """Give what a model was read from, as it is kept; an empty object where it was not read."""
+    return getattr(model, "_raw", b"{}")
 
 
 def read_json(document: bytes) -> object:

@@ -25,7 +25,7 @@ from typing import Any, Final, Self, TypeAlias
 import attrs
 
 from upvest_rebalancing.errors import RequestError
-from upvest_rebalancing.models import ExecutionOrder, Page, WalkVerdict
+from upvest_rebalancing.models import ExecutionOrder, Page, WalkVerdict, raw_of, set_raw
 from upvest_rebalancing.protocol.pagination import Walk
 
 READ_AHEAD: Final = 4
@@ -161,9 +161,13 @@ class _Pages:
         fresh = self._walk.take(page.meta, page.data)
         if not self._fetched:
             self._window = min(self._window + 1, self._read_ahead)
-        if len(fresh) == len(page.data) and (fresh or is_first):
+        if not (fresh or is_first):
+            return None
+        if len(fresh) == len(page.data):
             return page
-        return attrs.evolve(page, data=tuple(fresh)) if fresh or is_first else None
+        rest = attrs.evolve(page, data=tuple(fresh))
+        set_raw(rest, raw_of(page))
+        return rest
 
 
 @attrs.define(eq=False, repr=False)

@@ -21,7 +21,7 @@ from upvest_rebalancing.errors import (
     RedirectError,
     error_class,
 )
-from upvest_rebalancing.models import Execution, Page, TriggeredExecution
+from upvest_rebalancing.models import Execution, Page, TriggeredExecution, set_raw
 from upvest_rebalancing.protocol.bodies import (
     ExecutionBody,
     NotAsSpecifiedError,
@@ -66,13 +66,14 @@ def decode_trigger(
         InvalidAnswerError: The answer can't be read; the execution probably exists.
     """
     found = _structure(response, TriggerBody)
-    return TriggeredExecution(
+    triggered = TriggeredExecution(
         id=found.id,
         idempotency_key=idempotency_key,
         request_id=_request_id(response, attempts),
         attempts=attempts,
-        raw=response.body,
     )
+    set_raw(triggered, response.body)
+    return triggered
 
 
 def decode_execution(response: Response, attempts: Attempts = ()) -> Execution:
@@ -86,7 +87,7 @@ def decode_execution(response: Response, attempts: Attempts = ()) -> Execution:
         InvalidAnswerError: The answer can't be read.
     """
     found = _structure(response, ExecutionBody)
-    return Execution(
+    execution = Execution(
         id=found.id,
         created_at=found.created_at,
         updated_at=found.updated_at,
@@ -94,8 +95,9 @@ def decode_execution(response: Response, attempts: Attempts = ()) -> Execution:
         allocations=found.allocations,
         request_id=_request_id(response, attempts),
         attempts=attempts,
-        raw=response.body,
     )
+    set_raw(execution, response.body)
+    return execution
 
 
 def decode_page(response: Response, attempts: Attempts = ()) -> Page:
@@ -109,13 +111,14 @@ def decode_page(response: Response, attempts: Attempts = ()) -> Page:
         InvalidAnswerError: The answer can't be read.
     """
     found = _structure(response, PageBody)
-    return Page(
+    page = Page(
         meta=found.meta,
         data=found.data,
         request_id=_request_id(response, attempts),
         attempts=attempts,
-        raw=response.body,
     )
+    set_raw(page, response.body)
+    return page
 
 
 def _request_id(response: Response, attempts: Attempts) -> str | None:

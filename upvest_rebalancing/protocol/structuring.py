@@ -20,7 +20,7 @@ from uuid import UUID
 import attrs
 import cattrs
 import msgspec
-from cattrs.gen import make_dict_structure_fn, override
+from cattrs.gen import make_dict_structure_fn
 
 from upvest_rebalancing.models import (
     CancellationReason,
@@ -202,13 +202,20 @@ def _object(structure: Callable[..., _T], cls: type[_T]) -> Callable[[object, ob
             # cattrs takes anything that can be iterated over; an empty object would pass.
             if not isinstance(value.get(name, []), list | None):
                 raise TypeError(f"expected an array in {name}")
-        return structure({**value, "raw": value}, cls)
+        return structure(value, cls)
 
     return hook
 
 
-def _passed(value: object, _: object) -> object:
-    return value
+def _order(structure: Callable[..., ExecutionOrder]) -> Callable[[object, object], ExecutionOrder]:
+    structure_object = _object(structure, ExecutionOrder)
+
+    def hook(value: object, cls: object) -> ExecutionOrder:
+        order = structure_object(value, cls)
+        set_raw(order, value)
+        return order
+
+    return hook
 
 
 @cache
@@ -222,9 +229,8 @@ def _careful() -> cattrs.Converter:
     converter.register_structure_hook(int, _whole)
     for enumeration in (OrderStatus, CancellationReason, ListOrder):
         converter.register_structure_hook(enumeration, lambda value, cls: cls(value))
-    raw: Any = override(rename="raw", struct_hook=_passed)
-    order = make_dict_structure_fn(ExecutionOrder, converter, _raw=raw)
-    converter.register_structure_hook(ExecutionOrder, _object(order, ExecutionOrder))
+    order = make_dict_structure_fn(ExecutionOrder, converter)
+    converter.register_structure_hook(ExecutionOrder, _order(order))
     for cls in (TriggerBody, ExecutionBody, PageBody):
         found: Callable[..., Any] = make_dict_structure_fn(cls, converter)
         converter.register_structure_hook(cls, _object(found, cls))
