@@ -81,8 +81,8 @@ def _notes(figures: Mapping[str, Figure], as_usual: Mapping[str, Figure], size: 
     kept, handed = duration(rows.cpu - paused.cpu), duration(ours.cpu - rows.cpu)
     way = (
         f"What ours adds to msgspec: {kept} to keep each order's own JSON, so that a kept order "
-        f"keeps no page, and {handed} to hand it over, to see that each time is in UTC, and to check "
-        "the answer. What it saves is garbage collection: "
+        f"keeps no page, and {handed} to hand it over, to see that each time is in UTC, and to "
+        "check the answer. What it saves is garbage collection: "
         f"{duration(figures[_MSGSPEC].cpu - paused.cpu)}."
     )
     usual = (
