@@ -11,7 +11,7 @@ import upvest_rebalancing
 
 PACKAGE = Path(upvest_rebalancing.__file__).parent
 FLOORS = (
-    ("_version", "errors", "models", "events", "identity", "statistics"),
+    ("_version", "errors", "documents", "models", "events", "identity", "statistics"),
     ("protocol.redaction",),
     (
         "protocol.messages",
@@ -29,7 +29,7 @@ FLOORS = (
     ),
     ("protocol.signatures", "protocol.codec"),
     ("protocol.endpoints", "protocol.tokens"),
-    ("settings", "signing", "deadlines", "transport", "authentication", "throttle"),
+    ("settings", "signing", "deadlines", "last_step", "transport", "authentication", "throttle"),
     ("attempts", "options"),
     ("failures",),
     ("sender",),

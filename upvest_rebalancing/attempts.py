@@ -10,12 +10,13 @@ import attrs
 
 from upvest_rebalancing.authentication import TokenSource
 from upvest_rebalancing.errors import Attempt, AttemptOutcome, ClientClosedError, TokenError
+from upvest_rebalancing.last_step import RequestSigner
 from upvest_rebalancing.protocol.clock import ServerClock
 from upvest_rebalancing.protocol.messages import Request, Response
 from upvest_rebalancing.protocol.retries import RetryPolicy
 from upvest_rebalancing.protocol.tokens import Token
 from upvest_rebalancing.throttle import Throttle
-from upvest_rebalancing.transport import RequestSigner, Transport, TransportError
+from upvest_rebalancing.transport import Transport, TransportError
 
 
 @attrs.define(eq=False, repr=False)
@@ -80,6 +81,23 @@ class Result:
         """Say that it failed, and how."""
         self.error, self.words, self.outcome, self.is_passing = error, words, outcome, is_passing
         return self
+
+
+@attrs.define(eq=False, repr=False, kw_only=True)
+class Answer:
+    """A success, and what it took.
+
+    Attributes:
+        request: What was sent.
+        response: The answer.
+        attempts: What each attempt did, oldest first.
+        sent_at: When the last attempt began, in seconds on the sender's clock.
+    """
+
+    request: Request
+    response: Response
+    attempts: tuple[Attempt, ...]
+    sent_at: float
 
 
 @attrs.define(eq=False, repr=False, kw_only=True)

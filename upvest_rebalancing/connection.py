@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar, Unpack
 
+from upvest_rebalancing.attempts import Answer
 from upvest_rebalancing.authentication import BearerMiddleware, SigningMiddleware, TokenSource
 from upvest_rebalancing.errors import (
     APIError,
@@ -25,7 +26,7 @@ from upvest_rebalancing.protocol.codec import Attempts
 from upvest_rebalancing.protocol.messages import Request, Response
 from upvest_rebalancing.protocol.pacing import Pacing, PacingPolicy
 from upvest_rebalancing.protocol.signatures import Signer
-from upvest_rebalancing.sender import Answer, Sender
+from upvest_rebalancing.sender import Sender
 from upvest_rebalancing.settings import Settings
 from upvest_rebalancing.signing import KeyWorker, threads_for
 from upvest_rebalancing.throttle import Throttle

@@ -10,11 +10,12 @@ from typing import Final, NoReturn
 
 import attrs
 
-from upvest_rebalancing.attempts import Attempter, Call, Result
+from upvest_rebalancing.attempts import Answer, Attempter, Call, Result
 from upvest_rebalancing.authentication import TokenSource
 from upvest_rebalancing.errors import Attempt
 from upvest_rebalancing.events import AttemptFinished, AttemptHook, AttemptStarted
 from upvest_rebalancing.failures import complete, failure
+from upvest_rebalancing.last_step import RequestSigner
 from upvest_rebalancing.protocol.clock import ServerClock
 from upvest_rebalancing.protocol.codec import retry_after
 from upvest_rebalancing.protocol.messages import Request, Response
@@ -31,7 +32,7 @@ from upvest_rebalancing.protocol.retries import (
 )
 from upvest_rebalancing.statistics import Counts
 from upvest_rebalancing.throttle import Throttle
-from upvest_rebalancing.transport import RequestSigner, Transport
+from upvest_rebalancing.transport import Transport
 
 logger = logging.getLogger("upvest_rebalancing")
 
@@ -43,23 +44,6 @@ _STEADY: Final = 1.0
 
 _WARNINGS: Final = 5
 """Jumps of the clock that are warned of; a clock that never stops jumping must not fill a log."""
-
-
-@attrs.define(eq=False, repr=False, kw_only=True)
-class Answer:
-    """A success, and what it took.
-
-    Attributes:
-        request: What was sent.
-        response: The answer.
-        attempts: What each attempt did, oldest first.
-        sent_at: When the last attempt began, in seconds on the sender's clock.
-    """
-
-    request: Request
-    response: Response
-    attempts: tuple[Attempt, ...]
-    sent_at: float
 
 
 @attrs.define(eq=False, repr=False, kw_only=True)

@@ -9,16 +9,16 @@ import io
 import ssl as ssl_module
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 import aiohttp
 import attrs
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from upvest_rebalancing._version import __version__
 from upvest_rebalancing.deadlines import Deadlines
 from upvest_rebalancing.errors import AttemptOutcome, ClientClosedError
+from upvest_rebalancing.last_step import LastStep, RequestSigner
 from upvest_rebalancing.protocol.messages import Request, Response
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -29,8 +29,6 @@ MAX_BODY: Final = 32 * 1024 * 1024
 
 LARGE_BODY: Final = 2**20
 """Bytes above which aiohttp warns of a body that is handed to it in one piece."""
-
-USER_AGENT: Final = f"upvest-rebalancing/{__version__} {aiohttp.http.SERVER_SOFTWARE}"
 
 
 class TransportError(Exception):
@@ -97,70 +95,6 @@ def failure_of(error: BaseException) -> Failure:
         if cls in FAILURES:
             return FAILURES[cls]
     raise error
-
-
-class RequestSigner(Protocol):
-    """Signs a request of aiohttp's that is about to be written."""
-
-    def complete(self, request: aiohttp.ClientRequest) -> None:
-        """Put headers right that somebody else may have added."""
-        ...
-
-    async def sign(self, request: aiohttp.ClientRequest) -> str:
-        """Add the signature to the request's headers, and give it, in base64."""
-        ...
-
-
-class _LastStep:
-    """The innermost middleware of an attempt: signs, and notes that aiohttp takes over from here.
-
-    aiohttp may send an idempotent request a second time by itself, where a pooled connection turns
-    out to be dead, and comes through here for it: that one has a signature of its own.
-
-    Attributes:
-        is_done: Whether aiohttp has taken over, so that anything may have been sent.
-        was_done: Whether it had done so before, and this is the second time.
-        secrets: What the request carries to authenticate itself.
-    """
-
-    def __init__(
-        self,
-        request: Request,
-        signer: RequestSigner,
-        bearer: str | None,
-        session: aiohttp.ClientSession,
-        *,
-        is_foreign: bool,
-    ) -> None:
-        self._session = session
-        self._is_foreign = is_foreign
-        self._headers = {**request.headers, "user-agent": USER_AGENT}
-        self._signer = signer
-        self._bearer = bearer
-        self.is_done = self.was_done = False
-        self.secrets: tuple[str, ...] = ()
-
-    async def __call__(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        self.was_done = self.is_done
-        headers = request.headers
-        # Here and not before, where aiohttp would go through them one by one, and would take the
-        # bearer for a contradiction to a .netrc.
-        headers.update(self._headers)
-        if self._bearer is None:
-            headers.popall("authorization", None)
-        else:
-            headers["authorization"] = f"Bearer {self._bearer}"
-        if self._is_foreign:
-            self._signer.complete(request)
-        signature = await self._signer.sign(request)
-        if self._session.closed:
-            # While the signature was made; aiohttp does not look again, and stumbles over it.
-            raise aiohttp.ClientConnectionError("the session was closed")
-        self.secrets = (signature,) if self._bearer is None else (signature, self._bearer)
-        self.is_done = True
-        return await handler(request)
 
 
 def payload(body: bytes) -> bytes | io.BytesIO:
@@ -233,7 +167,7 @@ class Transport:
         if session is None or session.closed:
             raise ClientClosedError("the session is closed; use the client inside 'async with'")
         is_foreign = self.session is not None
-        last_step = _LastStep(request, signer, bearer, session, is_foreign=is_foreign)
+        last_step = LastStep(request, signer, bearer, session, is_foreign=is_foreign)
         try:
             with self._deadlines.within(timeout):
                 answer = await self._exchange(session, request, last_step, timeout)
@@ -257,7 +191,7 @@ class Transport:
         self,
         session: aiohttp.ClientSession,
         request: Request,
-        last_step: _LastStep,
+        last_step: LastStep,
         timeout: float,
     ) -> Response:
         answer = await session.request(

@@ -24,8 +24,9 @@ from typing import Any, Final, Self, TypeAlias
 
 import attrs
 
+from upvest_rebalancing.documents import raw_of, set_raw
 from upvest_rebalancing.errors import RequestError
-from upvest_rebalancing.models import ExecutionOrder, Page, WalkVerdict, raw_of, set_raw
+from upvest_rebalancing.models import ExecutionOrder, Page, WalkVerdict
 from upvest_rebalancing.protocol.pagination import Walk
 
 READ_AHEAD: Final = 4

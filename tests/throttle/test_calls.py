@@ -15,6 +15,7 @@ from tests.throttle.simulation import KINDS
 from tests.throttle.virtual import run
 from upvest_rebalancing.authentication import TokenSource
 from upvest_rebalancing.errors import RequestError
+from upvest_rebalancing.last_step import RequestSigner
 from upvest_rebalancing.protocol.messages import Request, Response
 from upvest_rebalancing.protocol.pacing import Pacing
 from upvest_rebalancing.protocol.retries import RetryBudget, RetryPolicy
@@ -22,7 +23,7 @@ from upvest_rebalancing.protocol.tokens import Token
 from upvest_rebalancing.sandbox.limits import Limit
 from upvest_rebalancing.sender import Sender
 from upvest_rebalancing.throttle import Throttle
-from upvest_rebalancing.transport import RequestSigner, Transport
+from upvest_rebalancing.transport import Transport
 
 GET = Request(operation="get", method="GET", target="/")
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)

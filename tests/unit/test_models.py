@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upvest_rebalancing import models
+from upvest_rebalancing.documents import set_raw
 from upvest_rebalancing.models import (
     CancellationReason,
     ExecutionOrder,
@@ -74,8 +75,8 @@ def test_models_are_frozen_and_slotted(cls: type[attrs.AttrsInstance]) -> None:
 def test_raw_json_takes_no_part_in_equality_or_repr() -> None:
     first = order("NEW")
     second = attrs.evolve(first)
-    models.set_raw(first, {"a": 1})
-    models.set_raw(second, b'{"b": 2}')
+    set_raw(first, {"a": 1})
+    set_raw(second, b'{"b": 2}')
     assert first == second
     assert (first.raw, second.raw) == ({"a": 1}, {"b": 2})
     assert "raw" not in repr(first)

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
+from upvest_rebalancing.documents import set_raw
 from upvest_rebalancing.errors import (
     AnsweredError,
     AnswerTooLargeError,
@@ -21,7 +22,7 @@ from upvest_rebalancing.errors import (
     RedirectError,
     error_class,
 )
-from upvest_rebalancing.models import Execution, Page, TriggeredExecution, set_raw
+from upvest_rebalancing.models import Execution, Page, TriggeredExecution
 from upvest_rebalancing.protocol.bodies import (
     ExecutionBody,
     NotAsSpecifiedError,

@@ -22,13 +22,12 @@ import cattrs
 import msgspec
 from cattrs.gen import make_dict_structure_fn
 
+from upvest_rebalancing.documents import read_json, set_raw
 from upvest_rebalancing.models import (
     CancellationReason,
     ExecutionOrder,
     ListOrder,
     OrderStatus,
-    read_json,
-    set_raw,
 )
 from upvest_rebalancing.protocol.bodies import (
     ExecutionBody,
