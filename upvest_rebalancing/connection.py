@@ -201,6 +201,8 @@ class Connection:
         )
         try:
             answer = await self.sender.send(request)
+        except ClientClosedError:
+            raise
         except RequestError as error:
             attempts, reason = error.attempts, error.reason
             raise _with_history(_token_error(error), request, attempts, reason) from error

@@ -45,6 +45,10 @@ class Deadline:
         if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
+    def is_on(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Tell whether the block runs on this event loop."""
+        return self._task.get_loop() is loop
+
     def cut(self) -> None:
         """Cut the block off."""
         self._has_passed = True
@@ -84,9 +88,13 @@ class Deadlines:
         self._pending.pop(deadline, None)
 
     def open(self) -> None:
-        """Begin anew: the event loop may be another one, whose clock moves no timer of the old."""
-        self._pending.clear()
+        """Begin anew: the event loop may be another one, which moves no timer of the old one's."""
+        loop = asyncio.get_running_loop()
         self._stop()
+        # On the same loop attempts may be under way still, over a session that is not ours.
+        self._pending = {one: None for one in self._pending if one.is_on(loop)}
+        if self._pending:
+            self._set(min(one.when for one in self._pending))
 
     def close(self) -> None:
         """Call the timer off, unless attempts are under way, which have to end in time as well."""

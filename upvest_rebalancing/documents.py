@@ -70,5 +70,12 @@ def read_json(document: bytes) -> object:
         return json.loads(document)
     except ValueError:
         # Python refuses whole numbers of thousands of digits (CVE-2020-10735). No field of ours is
-        # one, and those that are not must not make the rest unreadable.
-        return json.loads(document, parse_int=float)
+        # one, and those that are must not make the rest unreadable.
+        return json.loads(document, parse_int=_whole_number)
+
+
+def _whole_number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

@@ -12,6 +12,10 @@ from upvest_rebalancing.protocol.messages import Request
 USER_AGENT: Final = f"upvest-rebalancing/{__version__} {aiohttp.http.SERVER_SOFTWARE}"
 
 
+class SessionClosedError(aiohttp.ClientConnectionError):
+    """The session was closed before the request was handed over."""
+
+
 class RequestSigner(Protocol):
     """Signs a request of aiohttp's that is about to be written."""
 
@@ -59,7 +63,7 @@ class LastStep:
         """Take part in aiohttp's chain of middlewares.
 
         Raises:
-            aiohttp.ClientConnectionError: The session was closed while the signature was made.
+            SessionClosedError: The session was closed while the signature was made.
         """
         self.was_done = self.is_done
         headers = request.headers
@@ -75,7 +79,7 @@ class LastStep:
         signature = await self._signer.sign(request)
         if self._session.closed:
             # While the signature was made; aiohttp does not look again, and stumbles over it.
-            raise aiohttp.ClientConnectionError("the session was closed")
+            raise SessionClosedError
         self.secrets = (signature,) if self._bearer is None else (signature, self._bearer)
         self.is_done = True
         return await handler(request)

@@ -18,7 +18,7 @@ from yarl import URL
 
 from upvest_rebalancing.deadlines import Deadlines
 from upvest_rebalancing.errors import AttemptOutcome, ClientClosedError
-from upvest_rebalancing.last_step import LastStep, RequestSigner
+from upvest_rebalancing.last_step import LastStep, RequestSigner, SessionClosedError
 from upvest_rebalancing.protocol.messages import Request, Response
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -74,6 +74,7 @@ FAILURES: Mapping[type[BaseException], Failure] = MappingProxyType(
         aiohttp.ClientConnectorSSLError: Failure(_NOT_SENT, "no TLS connection"),
         aiohttp.ClientConnectorError: Failure(_NOT_SENT, "no connection"),
         aiohttp.ConnectionTimeoutError: Failure(_NOT_SENT, "no connection in time"),
+        SessionClosedError: Failure(_NOT_SENT, "the session was closed before it was sent"),
         # After that, anything may have happened.
         aiohttp.SocketTimeoutError: Failure(_UNKNOWN, "the server went silent"),
         aiohttp.ServerTimeoutError: Failure(_UNKNOWN, "the server did not answer in time"),
@@ -181,6 +182,12 @@ class Transport:
                 # The first time may have got there, whatever became of the second.
                 outcome = _UNKNOWN
             text = f"{words} ({type(error).__name__})"
+        except Exception as error:
+            if not last_step.is_done:
+                raise
+            # A hook of the user's session, say: it must not hide that the request was sent.
+            text = f"it failed after it was sent ({type(error).__name__})"
+            raise TransportError(text, _UNKNOWN, is_passing=False) from error
         else:
             return answer
         # Outside the handler: aiohttp's exceptions carry the request with its credentials, and

@@ -58,6 +58,38 @@ async def test_an_attempt_under_way_ends_at_its_deadline_all_the_same(is_own: bo
             await asyncio.wait_for(call, 30)
 
 
+async def test_a_client_that_is_opened_again_takes_no_deadline_away() -> None:
+    async with Stub(lambda _: SLOW) as stub, aiohttp.ClientSession() as session:
+        client = RebalancingClient(
+            stub.settings(),
+            session=session,
+            attempt_timeout=0.3,
+            retry=RetryPolicy(max_attempts=1),
+        )
+        async with client:
+            call = asyncio.create_task(client.trigger(accounts=[ACCOUNT]))
+            while not stub.seen:
+                await asyncio.sleep(0.001)
+        async with client:
+            with pytest.raises(errors.OutcomeUnknownError):
+                await asyncio.wait_for(call, 30)
+
+
+async def test_whoever_waits_for_a_token_is_told_that_the_client_is_closed() -> None:
+    key = GatedKey()
+    async with Stub(lambda _: answer(EXECUTION_JSON)) as stub:
+        async with RebalancingClient(
+            with_key(stub, key), signing_threads=1, jitter=lambda _: 0.0
+        ) as client:
+            await client.authenticate()
+            key.is_asked.clear()
+            key.may_sign.clear()
+            call = await closed_while_signing(client, key)
+            with pytest.raises(errors.ClientClosedError):
+                await call
+        assert not stub.seen
+
+
 async def closed_while_signing(client: RebalancingClient, key: GatedKey) -> asyncio.Task[object]:
     """Start a trigger, and close the client while its next signature is being made."""
     call: asyncio.Task[object] = asyncio.create_task(client.trigger(accounts=[ACCOUNT]))
@@ -135,6 +167,26 @@ async def test_a_key_that_fails_later_does_not_hide_what_was_sent() -> None:
                 await client.trigger(accounts=[ACCOUNT])
         assert caught.value.may_have_been_executed
         assert isinstance(caught.value.__cause__, OverflowError)
+
+
+async def test_a_session_that_fails_by_itself_does_not_hide_what_was_sent() -> None:
+    async def fail(*_: object) -> None:
+        raise OverflowError
+
+    traces = aiohttp.TraceConfig()
+    traces.on_request_end.append(fail)
+    async with (
+        Stub(lambda _: answer(EXECUTION_JSON)) as stub,
+        aiohttp.ClientSession(trace_configs=[traces]) as session,
+        stub.client() as other,
+        stub.client(session=session) as client,
+    ):
+        client._connection._tokens._token = await other._connection._tokens.get()
+        with pytest.raises(errors.OutcomeUnknownError, match="OverflowError") as caught:
+            await client.trigger(accounts=[ACCOUNT])
+        assert caught.value.may_have_been_executed
+        assert caught.value.idempotency_key == stub.seen[0].headers["idempotency-key"]
+        assert len(stub.seen) == 1
 
 
 async def test_a_time_that_is_up_while_signing_is_up_before_anything_was_sent() -> None:

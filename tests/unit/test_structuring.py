@@ -185,6 +185,17 @@ def test_a_number_that_python_refuses_does_not_hide_the_rest() -> None:
         assert row.raw["new"] == float("inf")
 
 
+def test_a_number_that_python_refuses_is_read_alike_both_ways() -> None:
+    huge = "1" * 5000
+    document = page(ORDER | {"new": "x", "beside": 2**53 + 1}).replace(b'"x"', huge.encode())
+    assert both_ways(document, PageBody) != ("refused",)
+    both_ways(document.replace(b'"limit": 10', f'"limit": {huge}'.encode()), PageBody)
+    elsewhere = document.replace(TIME.encode(), b"2022-09-28T11:14:02.5+02:00")
+    for readable in (document, elsewhere):
+        (row,) = structure(readable, PageBody).data
+        assert row.raw["beside"] == 2**53 + 1
+
+
 def test_a_model_without_json_has_an_empty_object() -> None:
     by_hand = attrs.evolve(order())
     assert by_hand.raw == {}
