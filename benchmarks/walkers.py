@@ -25,11 +25,10 @@ from benchmarks import memory, pages
 from benchmarks.fixtures import Key, bare_session
 from benchmarks.peers import decoders
 from upvest_rebalancing import RebalancingClient
+from upvest_rebalancing.walking import READ_AHEAD
 
 WARM_UP: Final = 20_000
 """Orders of the list that is walked before the memory is looked at."""
-
-_READ_AHEAD: Final = 4
 
 Walk: TypeAlias = Callable[[int], Awaitable[int]]
 """Walks a list of so many orders and says how many it has seen."""
@@ -81,7 +80,7 @@ _decode: Final = decoders.with_msgspec()
 _BARE: Final[Mapping[str, tuple[Callable[[bytes], int], int]]] = {
     "get": (lambda body: min(len(body), pages.PAGE_SIZE), 1),
     "orjson": (lambda body: len(orjson.loads(body)["data"]), 1),
-    "orjson-ahead": (lambda body: len(orjson.loads(body)["data"]), _READ_AHEAD),
+    "orjson-ahead": (lambda body: len(orjson.loads(body)["data"]), READ_AHEAD),
     "msgspec": (lambda body: len(_decode(body).data), 1),
 }
 WAYS: Final = (*_OURS, *_BARE)

@@ -50,8 +50,7 @@ class Result:
 
     Attributes:
         began: When it began, in seconds on the sender's clock.
-        outcome: How it ended, seen from the network.
-        is_admitted: Whether it was on its way to the network.
+        outcome: How it ended, seen from the network; how it would end now, until it has.
         response: The answer, where one came.
         token: The token that it carried.
         correction: Seconds by which the clock was corrected for its signature.
@@ -62,7 +61,6 @@ class Result:
 
     began: float
     outcome: AttemptOutcome = AttemptOutcome.NOT_SENT
-    is_admitted: bool = False
     response: Response | None = None
     token: Token | None = None
     correction: float = 0.0
@@ -74,7 +72,7 @@ class Result:
         self,
         error: Exception | None,
         words: str,
-        outcome: AttemptOutcome = AttemptOutcome.NOT_SENT,
+        outcome: AttemptOutcome,
         *,
         is_passing: bool = False,
     ) -> Self:
@@ -143,20 +141,18 @@ class Attempter:
         except TransportError as error:
             return result.failed(error, error.message, error.outcome, is_passing=error.is_passing)
         except (TokenError, ClientClosedError) as error:
-            return result.failed(error, error.message)
+            return result.failed(error, error.message, AttemptOutcome.NOT_SENT)
         except TimeoutError:
             words = "the deadline passed, or left no room, before anything was sent"
-            return result.failed(None, words)
+            return result.failed(None, words, AttemptOutcome.NOT_SENT)
         except asyncio.CancelledError:
-            outcome = AttemptOutcome.UNKNOWN if result.is_admitted else AttemptOutcome.NOT_SENT
-            self.on_cancelled(call, result.failed(None, "cancelled", outcome))
+            self.on_cancelled(call, result.failed(None, "cancelled", result.outcome))
             raise
         except Exception as error:
             if not call.attempts:
                 raise
             # Whatever it is, it must not hide what the attempts before may have done.
-            outcome = AttemptOutcome.UNKNOWN if result.is_admitted else AttemptOutcome.NOT_SENT
-            return result.failed(error, f"it failed ({type(error).__name__})", outcome)
+            return result.failed(error, f"it failed ({type(error).__name__})", result.outcome)
         result.outcome = AttemptOutcome.ANSWERED
         return result
 
@@ -192,7 +188,8 @@ class Attempter:
         left = self._left(call)
         if left < self.policy.least_room:
             raise TimeoutError
-        result.is_admitted = True
+        # From here on, until the transport says better.
+        result.outcome = AttemptOutcome.UNKNOWN
         result.correction = self.server_clock.correction
         sent_at = self.now()
         # The transport has its own, finer reckoning of what was sent, and its own timer.

@@ -8,6 +8,7 @@ fifth of the cost, measured, on a path that each request takes.
 from __future__ import annotations
 
 import asyncio
+from operator import attrgetter
 from types import TracebackType
 from typing import Self
 
@@ -113,7 +114,7 @@ class Deadlines:
     def _look(self) -> None:
         now = asyncio.get_running_loop().time()
         self._timer = None
-        passed = [one for one in self._pending if one.when <= now]
+        passed = sorted((one for one in self._pending if one.when <= now), key=attrgetter("when"))
         for deadline in passed:
             del self._pending[deadline]
         if self._pending:

@@ -12,7 +12,7 @@ import attrs
 
 from upvest_rebalancing.attempts import Answer, Attempter, Call, Result
 from upvest_rebalancing.authentication import TokenSource
-from upvest_rebalancing.errors import Attempt
+from upvest_rebalancing.errors import Attempt, AttemptOutcome
 from upvest_rebalancing.events import AttemptFinished, AttemptHook, AttemptStarted
 from upvest_rebalancing.failures import complete, failure
 from upvest_rebalancing.last_step import RequestSigner
@@ -144,7 +144,7 @@ class Sender:
                 raise
             # What the attempts before may have done must not be hidden by the hook's error.
             words = f"the hook refused the attempt ({type(error).__name__})"
-            return Result(began=began).failed(error, words)
+            return Result(began=began).failed(error, words, AttemptOutcome.NOT_SENT)
         return None
 
     def _learn(self, response: Response, began: float, sent_at: float) -> None:

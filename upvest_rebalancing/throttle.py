@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
 
 import attrs
@@ -79,19 +78,6 @@ class Throttle:
         """The number of requests that stand in line."""
         return len(self._urgent) + len(self._calls)
 
-    @asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
-        """Wait for a place and for the pace, hold the place for the block, and give it back.
-
-        Raises:
-            ClientClosedError: The throttle is closed, or was closed meanwhile.
-        """
-        await self.enter()
-        try:
-            yield
-        finally:
-            self.leave()
-
     def enter_now(self) -> bool:
         """Take a place if one is free at this moment, the pace allows it and nobody waits.
 
@@ -129,7 +115,7 @@ class Throttle:
             self._let_go()
 
     async def pace(self) -> None:
-        """Wait for the pace alone, before all that wait in `admit`.
+        """Wait for the pace alone, before all that wait in `enter`.
 
         This is for the token request: it takes no place, as those who hold one may wait for its
         token, and goes first, as those in line are of no use without it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -12,7 +11,7 @@ from benchmarks import pages
 from benchmarks.fixtures import bare_session
 from benchmarks.loopback import Loopback
 from benchmarks.measuring import Contender, Sample, compete
-from benchmarks.processes import python
+from benchmarks.processes import walk
 from benchmarks.results import TIMES, Check, Goal, Row, duration
 from benchmarks.walkers import walk_bare
 from upvest_rebalancing.walking import READ_AHEAD
@@ -35,17 +34,15 @@ async def _measure(seconds: float) -> Row:
         async with bare_session() as session:
             some = partial(walk_bare, session, server.url, len, 1, 5 * pages.PAGE_SIZE)
 
-            def walk() -> Sample:
-                module = ("-m", "benchmarks.walkers")
-                output = python(*module, "orders", server.url, str(TOTAL), timeout=_PATIENCE)
-                took = json.loads(output)
+            def walk_all() -> Sample:
+                took = walk("orders", server.url, TOTAL, timeout=_PATIENCE)
                 return Sample(count=1, wall=took["wall"], cpu=took["cpu"])
 
             async def requests() -> int:
                 await some()
                 return 5
 
-            contenders = [Contender(_OURS, walk, "walk"), Contender(_REQUEST, requests)]
+            contenders = [Contender(_OURS, walk_all, "walk"), Contender(_REQUEST, requests)]
             figures = await compete(contenders, seconds=seconds, warm_up=False)
     ours, request = figures[_OURS], figures[_REQUEST]
     count = TOTAL // pages.PAGE_SIZE

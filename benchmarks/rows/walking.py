@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +10,7 @@ from typing import Final
 from benchmarks.loopback import Loopback
 from benchmarks.measuring import Contender, Figure, Sample, Turn, compete
 from benchmarks.pages import PAGE_SIZE
-from benchmarks.processes import python
+from benchmarks.processes import walk
 from benchmarks.results import TIMES, Check, Goal, Row, duration, megabytes
 from benchmarks.walkers import WARM_UP
 
@@ -44,10 +43,8 @@ def measure(seconds: float) -> Sequence[Row]:
 def _turn(way: str, server: Loopback, growth: list[float]) -> Turn:
     def turn() -> Sample:
         before = server.usage().cpu
-        module = ("-m", "benchmarks.walkers")
-        output = python(*module, way, server.url, str(TOTAL), timeout=_PATIENCE)
+        took = walk(way, server.url, TOTAL, timeout=_PATIENCE)
         spent = server.usage().cpu - before
-        took = json.loads(output)
         growth.append(took["growth"])
         # The server has served the short list as well, which is not in the walker's own time.
         share = spent * TOTAL / (TOTAL + WARM_UP)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
@@ -15,6 +16,15 @@ from tests.throttle.virtual import FakeTime, run, settle
 from upvest_rebalancing.errors import ClientClosedError
 from upvest_rebalancing.protocol.pacing import Pacing
 from upvest_rebalancing.throttle import PER_TURN, Throttle
+
+
+@asynccontextmanager
+async def place(throttle: Throttle) -> AsyncIterator[None]:
+    await throttle.enter()
+    try:
+        yield
+    finally:
+        throttle.leave()
 
 
 @attrs.define(eq=False)
@@ -40,7 +50,7 @@ class Scene:
 
     async def call(self, name: str) -> None:
         """Take a place, and keep it until the door is opened."""
-        async with self.throttle.admit():
+        async with place(self.throttle):
             assert self.throttle.active <= self.concurrency
             self.went.append(name)
             self.went_at.append(self.time.now)
@@ -94,7 +104,7 @@ async def test_there_are_never_more_than_there_are_places() -> None:
 async def test_without_a_limit_no_timer_is_set_and_nobody_waits() -> None:
     scene = Scene(concurrency=100)
     for _ in range(100):
-        async with scene.throttle.admit():
+        async with place(scene.throttle):
             scene.throttle.answered(200, sent_at=scene.time.now)
     assert scene.time.scheduled == 0
 
@@ -145,7 +155,7 @@ def test_a_throttle_that_is_opened_on_another_loop_begins_anew() -> None:
 async def test_a_place_is_given_back_after_an_error() -> None:
     scene = Scene(concurrency=1)
     with pytest.raises(KeyError):
-        async with scene.throttle.admit():
+        async with place(scene.throttle):
             raise KeyError
     assert scene.is_empty()
 
@@ -308,7 +318,7 @@ async def test_closing_sends_all_away_and_leaves_nothing() -> None:
     with pytest.raises(ClientClosedError):
         await scene.throttle.pace()
     with pytest.raises(ClientClosedError):
-        async with scene.throttle.admit():
+        async with place(scene.throttle):
             raise AssertionError
     await scene.finish("a")
     assert scene.is_empty()

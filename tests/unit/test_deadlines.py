@@ -12,6 +12,11 @@ def deadlines() -> Deadlines:
     return Deadlines()
 
 
+async def hang(deadlines: Deadlines, seconds: float) -> None:
+    with deadlines.within(seconds):
+        await asyncio.Event().wait()
+
+
 async def test_a_block_that_ends_in_time_is_left_alone(deadlines: Deadlines) -> None:
     with deadlines.within(60):
         await asyncio.sleep(0)
@@ -35,8 +40,7 @@ async def test_the_nearest_deadline_goes_first_whoever_came_first(deadlines: Dea
 
     async def wait(name: str, seconds: float) -> None:
         try:
-            with deadlines.within(seconds):
-                await asyncio.Event().wait()
+            await hang(deadlines, seconds)
         except TimeoutError:
             ended.append(name)
 
@@ -46,11 +50,7 @@ async def test_the_nearest_deadline_goes_first_whoever_came_first(deadlines: Dea
 
 
 async def test_one_that_ends_in_time_takes_no_timer_from_the_others(deadlines: Deadlines) -> None:
-    async def wait() -> None:
-        with deadlines.within(0.05):
-            await asyncio.Event().wait()
-
-    waiting = asyncio.create_task(wait())
+    waiting = asyncio.create_task(hang(deadlines, 0.05))
     with deadlines.within(0.01):
         await asyncio.sleep(0)
     with pytest.raises(TimeoutError):
@@ -58,11 +58,7 @@ async def test_one_that_ends_in_time_takes_no_timer_from_the_others(deadlines: D
 
 
 async def test_somebody_elses_cancellation_goes_on(deadlines: Deadlines) -> None:
-    async def wait() -> None:
-        with deadlines.within(60):
-            await asyncio.Event().wait()
-
-    task = asyncio.create_task(wait())
+    task = asyncio.create_task(hang(deadlines, 60))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -71,11 +67,7 @@ async def test_somebody_elses_cancellation_goes_on(deadlines: Deadlines) -> None
 
 
 async def test_a_cancellation_at_the_same_moment_wins(deadlines: Deadlines) -> None:
-    async def wait() -> None:
-        with deadlines.within(0):
-            await asyncio.Event().wait()
-
-    task = asyncio.create_task(wait())
+    task = asyncio.create_task(hang(deadlines, 0))
     await asyncio.sleep(0)
     # The deadline's own cancellation is under way by now, or comes in the same turn.
     task.cancel()

@@ -68,10 +68,6 @@ class _Rows:
 _REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
-def _read_small(cls: type[_Body]) -> Callable[[bytes], _Body]:
-    return msgspec.json.Decoder(cls).decode
-
-
 def _read_execution() -> Callable[[bytes], ExecutionBody]:
     decode = msgspec.json.Decoder(ExecutionBody).decode
 
@@ -238,7 +234,9 @@ def _careful() -> cattrs.Converter:
 
 def _build_quick() -> cattrs.Converter:
     converter = cattrs.Converter()
-    converter.register_structure_hook(TriggerBody, _quickly(_read_small(TriggerBody)))
+    converter.register_structure_hook(
+        TriggerBody, _quickly(msgspec.json.Decoder(TriggerBody).decode)
+    )
     converter.register_structure_hook(ExecutionBody, _quickly(_read_execution()))
     converter.register_structure_hook(PageBody, _quickly(_read_page()))
     return converter
